@@ -1,0 +1,7 @@
+"""`python -m snaphold`."""
+
+import sys
+
+from snaphold.cli.main import main
+
+sys.exit(main())

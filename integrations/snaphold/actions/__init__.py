@@ -1,0 +1,1 @@
+"""What playbooks call: one file per subject, one function per action."""

@@ -1,0 +1,1 @@
+"""The command line: parser, output, one file per command under commands/."""

@@ -1,0 +1,19 @@
+"""One file per command. Each has `add_arguments(parser)` and `run(arguments, writer) -> exit code`.
+
+The table stands here so that `snaphold --help` imports none of them; a test keeps it equal to the files.
+"""
+
+COMMANDS: dict[str, str] = {
+    "actions": "List the actions, or show one with its inputs and outputs",
+    "approvals": "List approval requests; approve or deny one",
+    "audit": "Verify or export the audit trail",
+    "completion": "Print the completion script for bash, zsh or fish",
+    "config": "Check snaphold.yaml, print a sample or the JSON Schema",
+    "demo": "Show one incident from trigger to sealed evidence on throw-away data",
+    "do": "Run one action by hand",
+    "evidence": "Verify an evidence package, or compare two inventories",
+    "key": "Make a signing key and the trust folder for verifiers",
+    "playbook": "Check or show a playbook",
+    "run": "Run a playbook for an incident",
+    "runs": "List, show, cancel or resume runs",
+}

@@ -1,0 +1,86 @@
+"""What the command line prints: tables and lines for people, JSON for programs. Commands never print by themselves.
+
+Results go to stdout; progress, logs and errors go to stderr. Colour only on a terminal, never with NO_COLOR or --json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from snaphold.secrets import redact
+
+_COLOURS = {
+    "succeeded": "32", "verified": "32", "approved": "32", "done": "32",
+    "partial": "33", "unknown": "33", "waiting": "33", "incomplete": "33", "unverifiable": "33",
+    "failed": "31", "denied": "31", "cancelled": "31",
+}  # fmt: skip
+_SHORTEST_COLUMN = 3
+
+
+def printable(text: str) -> str:
+    """Return text that cannot move a terminal's cursor or hide itself: control and format characters are shown."""
+    return "".join(
+        character if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co") else
+        character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
+    )  # fmt: skip
+
+
+class Writer:
+    """Writes one command's output. With `as_json`, one JSON document (or JSON lines by `event`)."""
+
+    def __init__(self, *, as_json: bool = False, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
+        self.as_json = as_json
+        self.stdout = stdout or sys.stdout
+        self.stderr = stderr or sys.stderr
+        self.colour = not as_json and self.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+    def document(self, document: Mapping[str, Any] | Sequence[Any], text: str) -> None:
+        """Print a command's one result: `document` for programs, `text` for people."""
+        self._out(json.dumps(document, ensure_ascii=False, default=str) if self.as_json else text)
+
+    def event(self, message_type: str, fields: Mapping[str, Any], text: str) -> None:
+        """Print one line of a long command: a JSON object with `message_type` for programs, `text` for people."""
+        if self.as_json:
+            self._out(json.dumps({"message_type": message_type, **fields}, ensure_ascii=False, default=str))
+        else:
+            self._out(text)
+
+    def progress(self, text: str) -> None:
+        """Show that something goes on; only when stderr is a terminal."""
+        if self.stderr.isatty():
+            self.stderr.write(f"  {printable(redact(text))}\n")
+            self.stderr.flush()
+
+    def note(self, text: str) -> None:
+        """Tell people something beside the result, on stderr."""
+        self.stderr.write(printable(redact(text)) + "\n")
+        self.stderr.flush()
+
+    def mark(self, outcome: str) -> str:
+        """Return an outcome's name, coloured where colour is allowed."""
+        code = _COLOURS.get(outcome)
+        return f"\x1b[{code}m{outcome}\x1b[0m" if self.colour and code else outcome
+
+    def _out(self, text: str) -> None:
+        text = redact(text)
+        if not self.as_json and not self.colour:
+            text = printable(text)
+        self.stdout.write(text + "\n")
+        self.stdout.flush()
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a plain-text table with aligned columns; `(none)` when there are no rows."""
+    if not rows:
+        return "(none)"
+    cells = [[printable(str(cell)).replace("\n", " ").replace("\t", " ") for cell in row] for row in rows]
+    widths = [max(_SHORTEST_COLUMN, len(heading), *(len(row[index]) for row in cells)) for index, heading in enumerate(headings)]
+    lines = ["  ".join(heading.upper().ljust(width) for heading, width in zip(headings, widths, strict=True)).rstrip()]
+    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join(lines)

@@ -1,0 +1,255 @@
+"""The configuration file snaphold.yaml: the model, and how it is found and read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from snaphold.clock import Duration
+from snaphold.documents import load_document, read_model
+from snaphold.domain.asset import Asset, AssetKind
+from snaphold.domain.incident import Severity
+from snaphold.domain.people import Person, Role
+from snaphold.domain.tier import Tier
+from snaphold.domain.value import Identifier, Value
+from snaphold.errors import ConfigurationError, Problem
+from snaphold.secrets import SecretReference
+
+FILE_NAME = "snaphold.yaml"
+Named = TypeVar("Named", Tier, Asset, Person, Role, "Pool")
+
+
+class Organisation(Value):
+    """Whose incident it is."""
+
+    name: str = Field(min_length=1, description="Name, for reports and evidence.", examples=["Example Ltd"])
+    contact: str = Field(default="", description="Contact of the security team.", examples=["soc@example.org"])
+
+
+class Matcher(Value):
+    """What a classification rule looks at. Every condition that is given must hold."""
+
+    name: str = Field(default="", description="A pattern for the asset's id (* and ?).", examples=["*-db"])
+    kinds: tuple[AssetKind, ...] = Field(default=(), description="Kinds of asset.", examples=[["database"]])
+    data_classes: tuple[Identifier, ...] = Field(
+        default=(), description="Any of these data classes.", examples=[["personal-data"]]
+    )
+    tags: dict[str, str] = Field(default_factory=dict, description="All of these tags.", examples=[{"site": "north"}])
+
+
+class ClassificationRule(Value):
+    """Gives a tier to assets that have none. The first rule that matches decides."""
+
+    name: Identifier = Field(description="The rule's name.", examples=["databases"])
+    match: Matcher = Field(description="What it applies to.", examples=[{"kinds": ["database"]}])
+    tier: Identifier = Field(description="The tier that it gives.", examples=["T1"])
+    why: str = Field(min_length=1, description="The reason that is shown.", examples=["Databases hold the records."])
+
+
+class BackupKind(str, Enum):
+    """How much is backed up."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"
+
+
+class SeverityRule(Value):
+    """Severity (and category, when given) select the playbook and the kind of backup."""
+
+    severity: Severity = Field(description="1 (worst) to 5.", examples=[1])
+    category: Identifier | None = Field(default=None, description="Only for this category.", examples=["ransomware"])
+    playbook: Identifier = Field(description="The playbook to run.", examples=["ransomware-response"])
+    backup: BackupKind = Field(default=BackupKind.FULL, description="full or incremental.", examples=["full"])
+
+
+class Pool(Value):
+    """Where incident backups go. Each incident gets a repository of its own below `location`."""
+
+    name: Identifier = Field(description="The pool's name.", examples=["isolated-01"])
+    provider: Identifier = Field(description="The backup engine or product.", examples=["restic"])
+    location: str = Field(
+        min_length=1, description="A folder; relative ones count from this file.", examples=["pools/isolated-01"]
+    )
+    password: SecretReference = Field(description="The repository's password, by reference.", examples=["file:keys/isolated-01"])
+    isolated: bool = Field(default=True, description="Apart from daily backups and their deletion policies.", examples=[True])
+    reserve: float = Field(default=0.1, ge=0, lt=1, description="Share of the storage that must stay free.", examples=[0.1])
+    upload_limit_kib: int | None = Field(default=None, ge=1, description="Cap in KiB/s.", examples=[20480])
+    program: str = Field(
+        default="", description="Path of the engine's program, when it is not on PATH.", examples=["/opt/restic"]
+    )
+    compromised: bool = Field(default=False, description="Never used while true.", examples=[False])
+
+
+class Route(Value):
+    """Which pool serves which tiers, and which one when the first is compromised or full."""
+
+    tiers: tuple[Identifier, ...] = Field(description="Tiers.", examples=[["T0", "T1"]])
+    primary: Identifier = Field(description="The pool to use.", examples=["isolated-01"])
+    alternate: Identifier | None = Field(default=None, description="The pool to fall back to.", examples=["isolated-02"])
+
+
+class RetentionRule(Value):
+    """How long incident backups of a data class are kept after the case is closed."""
+
+    data_class: Identifier | None = Field(default=None, description="Only for this data class.", examples=["personal-data"])
+    keep: Duration = Field(description="How long.", examples=["365d"])
+    basis: str = Field(min_length=1, description="The law or policy.", examples=["SOX section 802"])
+
+
+class Contact(Value):
+    """Whom to call."""
+
+    role: Identifier = Field(description="What for.", examples=["backup-team"])
+    name: str = Field(min_length=1, description="Who.", examples=["Backup on-call"])
+    reach: str = Field(min_length=1, description="How.", examples=["+44 20 5550 0100"])
+    review_by: str = Field(
+        default="", description="When this entry must be looked at again (YYYY-MM-DD, quoted).", examples=["2027-01-31"]
+    )
+
+
+class TimeStamping(Value):
+    """An RFC 3161 time-stamping authority."""
+
+    url: str = Field(pattern=r"^https?://", description="Where requests are posted.", examples=["https://tsa.example.org/"])
+    ca_file: str = Field(description="PEM file with the authority's root.", examples=["trust/tsa-ca.pem"])
+    timeout: Duration = Field(default=timedelta(seconds=20), description="Longest wait for an answer.", examples=["20s"])
+
+
+class EvidenceSettings(Value):
+    """Where evidence is kept and who signs it."""
+
+    store: str = Field(default="evidence", description="Folder for packages.", examples=["evidence"])
+    trust: str = Field(default="trust", description="Folder handed to verifiers apart from the packages.", examples=["trust"])
+    identity: Identifier = Field(
+        default="custodian@snaphold", description="The signer's name in allowed_signers.", examples=["custodian@soc"]
+    )
+    signing_key: SecretReference = Field(
+        default="file:keys/custodian", description="Ed25519 key in OpenSSH form.", examples=["file:keys/custodian"]
+    )
+    time_stamping: TimeStamping | None = Field(
+        default=None, description="Left out: packages are marked not time-stamped.", examples=[None]
+    )
+
+
+class Authority(Value):
+    """What needs a grant, and how long a grant may last."""
+
+    grant_required: tuple[str, ...] = Field(
+        default=("backup.start",), description="Actions or patterns.", examples=[["backup.start"]]
+    )
+    longest_grant: Duration = Field(default=timedelta(hours=8), description="No grant lasts longer.", examples=["8h"])
+
+
+class Configuration(Value):
+    """The whole of snaphold.yaml."""
+
+    version: Literal[1] = Field(default=1, description="Version of this file's format.", examples=[1])
+    organisation: Organisation = Field(description="Whose incident it is.", examples=[{"name": "Example Ltd"}])
+    state: str = Field(default="state", description="Folder for the ledger and the runs.", examples=["state"])
+    tiers: tuple[Tier, ...] = Field(min_length=1, description="From the business impact analysis.", examples=[[]])
+    assets: tuple[Asset, ...] = Field(default=(), description="What can be hit.", examples=[[]])
+    classification: tuple[ClassificationRule, ...] = Field(default=(), description="For assets without a tier.", examples=[[]])
+    severities: tuple[SeverityRule, ...] = Field(default=(), description="Severity to playbook.", examples=[[]])
+    pools: tuple[Pool, ...] = Field(default=(), description="Where backups go.", examples=[[]])
+    routes: tuple[Route, ...] = Field(default=(), description="Tier to pool.", examples=[[]])
+    people: tuple[Person, ...] = Field(default=(), description="Who may act.", examples=[[]])
+    roles: tuple[Role, ...] = Field(default=(), description="What they may do.", examples=[[]])
+    authority: Authority = Field(default=Authority(), description="Grants.", examples=[{}])
+    evidence: EvidenceSettings = Field(default=EvidenceSettings(), description="Evidence.", examples=[{}])
+    retention: tuple[RetentionRule, ...] = Field(default=(), description="How long backups are kept.", examples=[[]])
+    contacts: tuple[Contact, ...] = Field(default=(), description="Whom to call.", examples=[[]])
+    playbooks: str = Field(
+        default="",
+        description="Folder of your own playbooks; searched before the shipped ones.",
+        examples=["playbooks"],
+    )
+    _base: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> Configuration:
+        faults = [*_duplicates(self), *_dangling(self)]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def base(self) -> Path:
+        """The folder from which relative paths count."""
+        return self._base
+
+    def placed_at(self, base: Path) -> Configuration:
+        """Return this configuration with relative paths counted from `base`."""
+        copy = self.model_copy()
+        copy._base = base.resolve()
+        return copy
+
+    def path(self, text: str) -> Path:
+        """Return a path of this configuration as an absolute one."""
+        return self._base / Path(text).expanduser()
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the ledger, the runs and running jobs are kept."""
+        return self.path(self.state)
+
+
+def _duplicates(configuration: Configuration) -> Iterable[str]:
+    named: dict[str, list[str]] = {
+        "tiers": [tier.id for tier in configuration.tiers],
+        "assets": [asset.id for asset in configuration.assets],
+        "people": [person.id for person in configuration.people],
+        "roles": [role.name for role in configuration.roles],
+        "pools": [pool.name for pool in configuration.pools],
+        "classification": [rule.name for rule in configuration.classification],
+    }
+    for section, names in named.items():
+        for name in sorted({name for name in names if names.count(name) > 1} if len(set(names)) != len(names) else ()):
+            yield f"{section} has {name!r} more than once"
+
+
+def _dangling(configuration: Configuration) -> Iterable[str]:
+    tiers = {tier.id for tier in configuration.tiers}
+    pools = {pool.name for pool in configuration.pools}
+    people = {person.id for person in configuration.people}
+    used: list[tuple[str, str | None, set[str], str]] = []
+    used += [(f"asset {asset.id}", asset.tier, tiers, "tier") for asset in configuration.assets]
+    used += [(f"asset {asset.id}", asset.protection.pool, pools, "pool") for asset in configuration.assets]
+    used += [(f"classification rule {rule.name}", rule.tier, tiers, "tier") for rule in configuration.classification]
+    for route in configuration.routes:
+        used += [("a route", tier, tiers, "tier") for tier in route.tiers]
+        used += [("a route", pool, pools, "pool") for pool in (route.primary, route.alternate)]
+    used += [(f"role {role.name}", member, people, "person") for role in configuration.roles for member in role.members]
+    for where, name, known, kind in used:
+        if name is not None and name not in known:
+            yield f"{where} names the unknown {kind} {name!r}"
+
+
+def find_configuration(given: Path | None) -> Path:
+    """Return the path of the configuration file: the given one, $SNAPHOLD_CONFIG, or the first of the usual places."""
+    if given is not None:
+        return given
+    from_environment = os.environ.get("SNAPHOLD_CONFIG")
+    if from_environment:
+        return Path(from_environment)
+    places = [Path(FILE_NAME), Path.home() / ".config/snaphold" / FILE_NAME, Path("/etc/snaphold") / FILE_NAME]
+    for place in places:
+        if place.is_file():
+            return place
+    raise ConfigurationError(
+        "there is no configuration",
+        [Problem(f"looked for {', '.join(str(place) for place in places)}")],
+        "snaphold config sample > snaphold.yaml, then edit it; or name one with --config",
+    )
+
+
+def load_configuration(given: Path | None = None) -> Configuration:
+    """Return the configuration. Raises ConfigurationError with file:line:column and field of every fault."""
+    path = find_configuration(given)
+    document = load_document(path, "configuration")
+    return read_model(Configuration, document, "configuration", ConfigurationError).placed_at(path.parent)

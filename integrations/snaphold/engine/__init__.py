@@ -1,0 +1,1 @@
+"""Runs playbooks: interpreter, durable runs on DBOS, approvals."""

@@ -1,0 +1,1 @@
+"""Evidence: hashing, package, custody, signature, time stamp, verification, comparison."""

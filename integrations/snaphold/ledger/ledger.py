@@ -1,0 +1,72 @@
+"""The ledger: append-only audit chain, idempotent claims with lease and fence, and registers, in one database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol, TypeVar
+
+from snaphold.domain.value import Value
+from snaphold.ledger.entry import Entry, NewEntry
+
+Record = TypeVar("Record", bound=Value)
+
+
+class ClaimState(str, Enum):
+    """What a claim found under its key.
+
+    fresh: nobody was here; taken_over: an owner's lease ran out, ask the outside world before doing it again;
+    settled: done before, `result` is what came out (its outcome may be failed or unknown).
+    """
+
+    FRESH = "fresh"
+    TAKEN_OVER = "taken_over"
+    SETTLED = "settled"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to act under a key. Every later write carries the fence; a stale owner's write changes nothing."""
+
+    key: str
+    state: ClaimState
+    fence: int
+    result: dict[str, Any] | None = None
+
+
+class Ledger(Protocol):
+    """What the rest of the product needs of the ledger."""
+
+    def append(self, entry: NewEntry, records: list[Value] | None = None) -> Entry:
+        """Chain an entry and write the register records in the same transaction; return the entry."""
+        ...
+
+    def claim(self, entry: NewEntry, *, lease_seconds: float) -> Claim:
+        """Write the intent `entry` under `entry.key`, or say what is there already.
+
+        Raises BusyError while another owner's lease runs, InputError when the key was used with another input digest.
+        """
+        ...
+
+    def renew(self, claim: Claim, *, lease_seconds: float) -> None:
+        """Give the claim a full lease from now. Raises BusyError when another owner has taken over."""
+        ...
+
+    def settle(self, claim: Claim, entry: NewEntry, result: dict[str, Any], records: list[Value]) -> Entry:
+        """Write the outcome, the result and the register records in one transaction.
+
+        Raises BusyError, writing nothing, when the fence is stale.
+        """
+        ...
+
+    def record(self, model: type[Record], id: str) -> Record | None:
+        """Return one register record, or None."""
+        ...
+
+    def records(self, model: type[Record], incident: str | None = None) -> list[Record]:
+        """Return the register records of one kind, oldest first; of one incident when it is named."""
+        ...
+
+    def entries(self, incident: str | None = None, run: str | None = None) -> list[Entry]:
+        """Return entries in order."""
+        ...

@@ -1,0 +1,1 @@
+"""The playbook language snaphold/v1: model, loader, linter."""

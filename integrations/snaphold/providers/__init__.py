@@ -1,0 +1,1 @@
+"""Backup engines behind one port (base.py); each neighbour is one adapter."""

@@ -1,0 +1,1 @@
+"""Application consistency behind one port (base.py); each neighbour is one adapter."""

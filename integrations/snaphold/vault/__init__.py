@@ -1,0 +1,1 @@
+"""Where evidence rests, behind one port (base.py)."""
