@@ -140,9 +140,7 @@ class EvidenceSettings(Value):
 class Authority(Value):
     """What needs a grant, and how long a grant may last."""
 
-    grant_required: tuple[str, ...] = Field(
-        default=("backup.start",), description="Actions or patterns.", examples=[["backup.start"]]
-    )
+    grant_required: tuple[str, ...] = Field(default=(), description="Actions or patterns.", examples=[["backup.start"]])
     longest_grant: Duration = Field(default=timedelta(hours=8), description="No grant lasts longer.", examples=["8h"])
 
 
