@@ -1,0 +1,66 @@
+"""The options that several commands share, described once. Each function adds one option to a command's parser.
+
+`--json` is not among them: the entry point gives it to every command and subcommand, as `arguments.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from snaphold.runtime import Runtime
+
+
+def add_config_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--config FILE`, read as `arguments.config` (a Path or None)."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="configuration file (else $SNAPHOLD_CONFIG, ./snaphold.yaml, ~/.config/snaphold, /etc/snaphold)",
+    )
+
+
+def add_actor_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--as PERSON`, read as `arguments.acting_as` (text or None)."""
+    parser.add_argument(
+        "--as",
+        dest="acting_as",
+        metavar="PERSON",
+        help="the person that you are, when your login belongs to several people of the configuration",
+    )
+
+
+def add_dry_run_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--dry-run`, read as `arguments.dry_run` (a boolean)."""
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done and change nothing")
+
+
+def add_incident_option(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add `--incident FILE`, read as `arguments.incident` (a Path, or None where it is not required)."""
+    parser.add_argument("--incident", type=Path, metavar="FILE", required=required, help="the incident, a JSON or YAML file")
+
+
+def add_justification_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--justification TEXT`, read as `arguments.justification` (text, empty when left out)."""
+    parser.add_argument(
+        "--justification", default="", metavar="TEXT", help="why this is done; recorded in the audit trail for ever"
+    )
+
+
+def add_runtime_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--config` and `--as`: what `runtime_of` reads."""
+    add_config_option(parser)
+    add_actor_option(parser)
+
+
+def runtime_of(arguments: argparse.Namespace) -> Runtime:
+    """Return the runtime (configuration, ledger, clock, actor) that `--config` and `--as` ask for.
+
+    Raises ConfigurationError, NotAuthorisedError, MissingToolError or StorageError.
+    """
+    from snaphold.runtime import open_runtime
+
+    return open_runtime(arguments.config, arguments.acting_as)
