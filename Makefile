@@ -1,0 +1,106 @@
+# Two commands for a newcomer: `make demo` and `make test`. `make` alone lists the rest.
+# Everything is installed into folders of this checkout (.venv, .venv-*); Debian packages only when root.
+
+PYTHON ?= python3
+TESTS ?=
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Programs from wheels (rclone) are found first; nothing else changes for the programs that are started.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+METADATA := setup.cfg pyproject.toml
+PYTEST_OPTIONS := -q -n $(WORKERS) -p no:cacheprovider
+OTHER_PYTHONS = $(PYTHON) packaging/list_pythons.py --except $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+.DEFAULT_GOAL := help
+.PHONY: help dev lint test test-here test-lowest test-pythons demo docs bench clean
+
+help:
+	@echo "make demo    show one incident from trigger to sealed evidence, on throw-away data (DIR=folder keeps it there)"
+	@echo "make test    install what the tests need and run all of them; TESTS=pattern runs only those that match"
+	@echo "make dev     the development environment in .venv"
+	@echo "make lint    ruff (check and format) and pyright, strict"
+	@echo "make docs    write again what is generated: the JSON Schemas"
+	@echo "make bench   the benchmarks, with their results as data"
+	@echo "make clean   remove the environments and what builds left behind"
+
+dev: $(VENV)/.dev
+
+$(BIN)/python:
+	@packaging/create-venv.sh $(PYTHON) $(VENV)
+
+$(VENV)/.dev: $(METADATA) | $(BIN)/python
+	$(BIN)/python -m pip install -q -e '.[test,dev]'
+	@touch $@
+
+$(VENV)/.debian: packaging/debian-test-packages.txt | $(BIN)/python
+	@packaging/install-debian-packages.sh $<
+	@touch $@
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# ---- tests: here, with the oldest allowed versions, and on the other Pythons of this machine ----
+
+ifeq ($(TESTS),)
+test: test-here test-lowest test-pythons
+else
+test: $(VENV)/.dev $(VENV)/.debian
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -k '$(TESTS)'
+endif
+
+test-here: $(VENV)/.dev $(VENV)/.debian
+	@echo "== unit tests, $$($(BIN)/python -V)"
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow'
+	@echo "== slow tests, $$($(BIN)/python -V)"
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m slow
+
+.venv-lowest/.dev: $(METADATA) $(VENV)/.dev
+	@found=$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.10 //p'); \
+		packaging/create-venv.sh "$${found:-$(PYTHON)}" .venv-lowest
+	$(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[test]'
+	@touch $@
+
+test-lowest: .venv-lowest/.dev $(VENV)/.debian
+	@echo "== unit tests, the oldest allowed versions, $$(.venv-lowest/bin/python -V)"
+	PATH="$(CURDIR)/.venv-lowest/bin:$$PATH" .venv-lowest/bin/python -m pytest $(PYTEST_OPTIONS) -m 'not slow'
+
+.venv-3.%/.dev: $(METADATA) $(VENV)/.dev
+	@packaging/create-venv.sh "$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.$* //p')" .venv-3.$*
+	$(BIN)/uv pip install -q --python .venv-3.$*/bin/python -e '.[test]'
+	@touch $@
+
+test-pythons: $(VENV)/.dev $(VENV)/.debian
+	@set -e; for version in $$($(OTHER_PYTHONS) | cut -d ' ' -f 1); do \
+		$(MAKE) --no-print-directory .venv-$$version/.dev; \
+		echo "== unit tests, $$(.venv-$$version/bin/python -V)"; \
+		PATH="$(CURDIR)/.venv-$$version/bin:$$PATH" .venv-$$version/bin/python -m pytest $(PYTEST_OPTIONS) -m 'not slow'; \
+	done
+
+# ---- the rest ----
+
+$(VENV)/.demo: $(METADATA) packaging/debian-demo-packages.txt | $(BIN)/python
+	@packaging/install-debian-packages.sh packaging/debian-demo-packages.txt
+	@echo "installing Snaphold into $(VENV)"
+	@test -e $(VENV)/.dev || $(BIN)/python -m pip install -q -e '.[run,evidence,transfer]'
+	@touch $@
+
+demo: $(VENV)/.demo
+	@$(BIN)/snaphold demo $(if $(DIR),--dir '$(DIR)')
+
+docs: $(VENV)/.dev
+	$(BIN)/snaphold config schema > schemas/.configuration.json
+	mv schemas/.configuration.json schemas/configuration.json
+
+bench: $(VENV)/.dev $(VENV)/.debian
+	@set -e; for benchmark in bench/bench_*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+
+clean:
+	rm -rf .venv .venv-lowest .venv-3.* build dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+	rm -rf integrations/*.egg-info

@@ -1,0 +1,1 @@
+"""The throw-away estate, the attacker and the telling of `snaphold demo`."""
