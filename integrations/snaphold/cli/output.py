@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ _COLOURS = {
     "failed": "31", "denied": "31", "cancelled": "31",
 }  # fmt: skip
 _SHORTEST_COLUMN = 3
+_MARKED = re.compile(r"\x1b\[3[123]m(?:" + "|".join(_COLOURS) + r")\x1b\[0m")
+"""The only escape sequences that reach a terminal: an outcome's own name in its colour."""
 
 
 def printable(text: str) -> str:
@@ -36,8 +39,8 @@ class Writer:
 
     def __init__(self, *, as_json: bool = False, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
         self.as_json = as_json
-        self.stdout = stdout or sys.stdout
-        self.stderr = stderr or sys.stderr
+        self.stdout = stdout or sys.stdout or _nowhere()
+        self.stderr = stderr or sys.stderr or _nowhere()
         self.colour = not as_json and self.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     def document(self, document: Mapping[str, Any] | Sequence[Any], text: str) -> None:
@@ -69,18 +72,49 @@ class Writer:
 
     def _out(self, text: str) -> None:
         text = redact(text)
-        if not self.as_json and not self.colour:
-            text = printable(text)
-        self.stdout.write(text + "\n")
+        if not self.as_json:
+            text = _printable_but_marks(text) if self.colour else printable(text)
+        # Names of files need not be UTF-8; what cannot be encoded is shown, not fatal.
+        encoding = getattr(self.stdout, "encoding", None) or "utf-8"
+        self.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         self.stdout.flush()
+
+
+def _nowhere() -> TextIO:
+    """A stream for output that the caller closed (`>&-`)."""
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+def _printable_but_marks(text: str) -> str:
+    kept = _MARKED.findall(text)
+    between = [printable(part) for part in _MARKED.split(text)]
+    return "".join(part + mark for part, mark in zip(between, [*kept, ""], strict=True))
+
+
+def _width(text: str) -> int:
+    """Return how many columns a terminal needs for the text."""
+    plain = _MARKED.sub(lambda mark: mark[0][5:-4], text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in plain)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a plain-text table with aligned columns; `(none)` when there are no rows."""
     if not rows:
         return "(none)"
-    cells = [[printable(str(cell)).replace("\n", " ").replace("\t", " ") for cell in row] for row in rows]
-    widths = [max(_SHORTEST_COLUMN, len(heading), *(len(row[index]) for row in cells)) for index, heading in enumerate(headings)]
-    lines = ["  ".join(heading.upper().ljust(width) for heading, width in zip(headings, widths, strict=True)).rstrip()]
-    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    cells = [[heading.upper() for heading in headings]]
+    cells += [[_printable_but_marks(str(cell)).replace("\n", " ").replace("\t", " ") for cell in row] for row in rows]
+    widths = [max(_SHORTEST_COLUMN, *(_width(row[index]) for row in cells)) for index in range(len(headings))]
+    return "\n".join(
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+def details(fields: Sequence[tuple[str, str]]) -> str:
+    """Return names and values one below the other, aligned; a value of several lines keeps its column."""
+    width = max((_width(name) for name, _ in fields), default=0)
+    lines: list[str] = []
+    for name, value in fields:
+        first, *rest = _printable_but_marks(value).split("\n") or [""]
+        lines.append(f"{name.ljust(width)}  {first}".rstrip())
+        lines += [f"{'':{width}}  {line}".rstrip() for line in rest]
     return "\n".join(lines)
