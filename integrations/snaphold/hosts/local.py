@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -24,24 +25,34 @@ def run_command(
     environment: Mapping[str, str] | None = None,
     directory: Path | None = None,
     on_line: Callable[[str], None] | None = None,
+    on_error_line: Callable[[str], None] | None = None,
+    keep_output: bool = True,
+    keep_open: Sequence[int] = (),
+    given: str | None = None,
 ) -> CompletedCommand:
     """Run `argv` without a shell, standard input closed, in a process group of its own; return what it did.
 
-    `environment` is added to this process's own (secrets travel there, never in argv). `on_line` sees each line of
-    stdout as it comes. Raises MissingToolError when there is no such program, TimedOutError when the deadline passed
-    (the whole group was killed), StorageError when the operating system refused to start it, and SnapholdError when it
-    printed more than the output limit.
+    `environment` is added to this process's own (secrets travel there, never in argv). `on_line` and `on_error_line`
+    see each line of stdout and stderr as it comes. With `keep_output` false the streams that have such a watcher are
+    not kept, so a program that reports for days meets no limit. `keep_open` are file descriptors that the child
+    inherits. `given` is written to its standard input (a few kilobytes at most).
+
+    Raises MissingToolError when there is no such program, TimedOutError when the deadline passed (the whole group was
+    killed), StorageError when the operating system refused to start it, and SnapholdError when it printed more than
+    the output limit.
     """
     started = time.monotonic()
-    child = _start(argv, environment, directory)
+    child = _start(argv, environment, directory, keep_open, takes_input=given is not None)
     texts: dict[str, list[str]] = {"stdout": [], "stderr": []}
     overflow = threading.Event()
     readers = [
-        threading.Thread(target=_read, args=(stream, texts[name], overflow, child, on_line if name == "stdout" else None))
-        for name, stream in (("stdout", child.stdout), ("stderr", child.stderr))
+        threading.Thread(target=_read, args=(stream, texts[name], overflow, child, watcher, keep_output or watcher is None))
+        for name, stream, watcher in (("stdout", child.stdout, on_line), ("stderr", child.stderr, on_error_line))
     ]
     for reader in readers:
         reader.start()
+    if given is not None:
+        _give(child, given)
     try:
         child.wait(timeout)
     except subprocess.TimeoutExpired as error:
@@ -61,16 +72,24 @@ def run_command(
     return CompletedCommand(tuple(argv), code, "".join(texts["stdout"]), "".join(texts["stderr"]), time.monotonic() - started)
 
 
-def _start(argv: Sequence[str], environment: Mapping[str, str] | None, directory: Path | None) -> subprocess.Popen[bytes]:
+def _start(
+    argv: Sequence[str],
+    environment: Mapping[str, str] | None,
+    directory: Path | None,
+    keep_open: Sequence[int],
+    *,
+    takes_input: bool,
+) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             list(argv),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
             cwd=directory,
             start_new_session=True,
+            pass_fds=tuple(keep_open),
         )
     except FileNotFoundError as error:
         if directory is not None and not directory.is_dir():
@@ -82,25 +101,35 @@ def _start(argv: Sequence[str], environment: Mapping[str, str] | None, directory
         raise StorageError(f"{argv[0]} could not be started", error.strerror) from error
 
 
+def _give(child: subprocess.Popen[bytes], given: str) -> None:
+    if child.stdin is None:
+        return
+    with contextlib.suppress(BrokenPipeError), child.stdin:
+        # A child that ends without reading its input says why by its exit code.
+        child.stdin.write(given.encode())
+
+
 def _read(
     stream: IO[bytes] | None,
     texts: list[str],
     overflow: threading.Event,
     child: subprocess.Popen[bytes],
     on_line: Callable[[str], None] | None,
+    keep: bool,
 ) -> None:
     if stream is None:
         return
     size = 0
     with stream:
         for raw in iter(lambda: stream.readline(OUTPUT_LIMIT_BYTES), b""):
-            size += len(raw)
+            size += len(raw) if keep else 0
             if size > OUTPUT_LIMIT_BYTES:
                 overflow.set()
                 _kill_group(child)
                 return
             line = raw.decode("utf-8", "replace")
-            texts.append(line)
+            if keep:
+                texts.append(line)
             if on_line:
                 on_line(line.rstrip("\n"))
 
