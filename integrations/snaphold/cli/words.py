@@ -1,0 +1,58 @@
+"""What can stand where on the command line, read from the parsers. The completion scripts are made from it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from snaphold.cli.parsers import help_of, options_of, subcommands_of, summaries_of
+
+
+@dataclass(frozen=True)
+class Values:
+    """What can stand as a value: one of `choices`, a file, or (neither) something that only the user knows."""
+
+    choices: tuple[str, ...] = ()
+    files: bool = False
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: its spellings, its one-line help, and its values (None: it takes no value)."""
+
+    names: tuple[str, ...]
+    summary: str
+    values: Values | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """One command or subcommand. `path` is the words that lead to it, without the program's name."""
+
+    path: tuple[str, ...]
+    subcommands: dict[str, str]
+    options: tuple[Option, ...]
+    positional: Values
+
+
+def places_of(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> list[Place]:
+    """Return the parser and all its subcommands as places, outermost first."""
+    parts = options_of(parser)
+    positional = [_values(part) for part in parts if not part.option_strings]
+    options = tuple(
+        Option(tuple(part.option_strings), help_of(part), None if part.nargs == 0 else _values(part))
+        for part in parts
+        if part.option_strings and part.help != argparse.SUPPRESS
+    )
+    merged = Values(tuple(word for values in positional for word in values.choices), any(v.files for v in positional))
+    found = [Place(path, summaries_of(parser), options, merged)]
+    for name, child in subcommands_of(parser).items():
+        found += places_of(child, (*path, name))
+    return found
+
+
+def _values(part: argparse.Action) -> Values:
+    if part.choices is not None:
+        return Values(choices=tuple(str(choice) for choice in part.choices))
+    return Values(files=part.type is Path)
