@@ -17,6 +17,7 @@ from pydantic import Field
 from snaphold.domain.asset import Application
 from snaphold.domain.restore_point import QuiesceEvent
 from snaphold.domain.value import Identifier, Moment, Value
+from snaphold.errors import SnapholdError
 
 
 class QuiesceKind(str, Enum):
@@ -69,6 +70,14 @@ class ConsistencyReport(Value):
     reasons: tuple[str, ...] = ()
 
 
+class FreezeError(SnapholdError):
+    """Consistency was not reached in time or at all; nothing may be copied. `log` is what happened until then."""
+
+    def __init__(self, what: str, why: str, do: str, *, log: tuple[QuiesceEvent, ...] = ()) -> None:
+        super().__init__(what, why, do)
+        self.log = log
+
+
 class Quiescer(Protocol):
     """Brings one application to a consistent state and proves copies of it."""
 
@@ -81,7 +90,11 @@ class Quiescer(Protocol):
         ...
 
     def freeze(self, application: Application, base: Path, staging: Path) -> FreezeToken:
-        """Reach consistency. `staging` is an empty private folder for what the adapter must write."""
+        """Reach consistency. `staging` is an empty private folder for what the adapter must write.
+
+        Raises FreezeError when consistency was not reached before the deadline or at all; everything is released
+        and removed again by then.
+        """
         ...
 
     def evidence(self, token: FreezeToken) -> list[QuiesceEvent]:
