@@ -35,7 +35,8 @@ class Context:
     """The surroundings of one action.
 
     `key` is the idempotency key (incident/step/asset/generation) under which the action runs; `staged` are register
-    records that are written in the same transaction as the outcome.
+    records that are written in the same transaction as the outcome; with `retry_failed` a key that ended in a clean
+    failure (never an unknown one) is tried again.
     """
 
     configuration: Configuration
@@ -47,6 +48,7 @@ class Context:
     run: str = ""
     key: str = ""
     attempt: Attempt = Attempt.FRESH
+    retry_failed: bool = False
     dry_run: bool = False
     progress: Callable[[str], None] = _silent
     staged: list[Value] = field(default_factory=lambda: [])

@@ -14,6 +14,7 @@ from snaphold.documents import load_document, read_model
 from snaphold.domain.incident import Incident
 from snaphold.domain.people import Actor
 from snaphold.identity import resolve_actor
+from snaphold.ledger import open_ledger
 
 if TYPE_CHECKING:
     from snaphold.ledger.database import DatabaseLedger
@@ -64,10 +65,8 @@ def open_runtime(config: Path | None = None, acting_as: str | None = None) -> Ru
     """
     configuration = load_configuration(config)
     actor = resolve_actor(configuration, acting_as)
-    from snaphold.ledger.database import DatabaseLedger
-
     clock = SystemClock()
-    return Runtime(configuration, DatabaseLedger.open(configuration, clock), clock, actor)
+    return Runtime(configuration, open_ledger(configuration, clock), clock, actor)
 
 
 def load_incident(path: Path) -> Incident:

@@ -15,7 +15,8 @@ Record = TypeVar("Record", bound=Value)
 class ClaimState(str, Enum):
     """What a claim found under its key.
 
-    fresh: nobody was here; taken_over: an owner's lease ran out, ask the outside world before doing it again;
+    fresh: nobody was here, or a clean failure was opened anew; taken_over: an owner's lease ran out or its process is
+    gone, ask the outside world before doing it again;
     settled: done before, `result` is what came out (its outcome may be failed or unknown).
     """
 
@@ -41,9 +42,10 @@ class Ledger(Protocol):
         """Chain an entry and write the register records in the same transaction; return the entry."""
         ...
 
-    def claim(self, entry: NewEntry, *, lease_seconds: float) -> Claim:
+    def claim(self, entry: NewEntry, *, lease_seconds: float, reopen_failed: bool = False) -> Claim:
         """Write the intent `entry` under `entry.key`, or say what is there already.
 
+        With `reopen_failed` a key that settled as failed (never unknown, partial or succeeded) is claimed anew.
         Raises BusyError while another owner's lease runs, InputError when the key was used with another input digest.
         """
         ...

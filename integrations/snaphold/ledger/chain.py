@@ -1,0 +1,54 @@
+"""The hash chain: how an entry is linked to the one before."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from snaphold.clock import format_time
+from snaphold.ledger import schema
+from snaphold.ledger.entry import GENESIS, Entry, NewEntry, canonical
+
+
+def head_of(connection: sa.Connection) -> tuple[int, str]:
+    """Return the number of entries and the hash of the last; 0 and the genesis hash when there is none."""
+    columns = schema.entry.c
+    row = connection.execute(sa.select(columns.sequence, columns.hash).order_by(columns.sequence.desc()).limit(1)).first()
+    return (row.sequence, row.hash) if row else (0, GENESIS)
+
+
+def add_entry(connection: sa.Connection, new: NewEntry, changed: Sequence[str], at: datetime) -> Entry:
+    """Chain an entry to the last one and return it; `changed` are the `kind/id/sha256` of its transaction.
+
+    The connection must hold the write lock, or two entries could follow the same one.
+    """
+    sequence, previous = head_of(connection)
+    fields: dict[str, Any] = plain(new.model_dump(mode="json"))
+    fields.update(sequence=sequence + 1, at=format_time(at), previous=previous, registers=list(changed))
+    body = canonical(fields)
+    fields["hash"] = hash_body(body)
+    connection.execute(
+        sa.insert(schema.entry),
+        {"sequence": sequence + 1, "incident": fields["incident"], "run": fields["run"], "body": body, "hash": fields["hash"]},
+    )
+    return Entry.model_validate(fields)
+
+
+def hash_body(body: str) -> str:
+    """Return the hash (hex) of an entry's stored body."""
+    return hashlib.sha256(body.encode("utf-8")).hexdigest()
+
+
+def plain(document: Any) -> Any:
+    """Return JSON data whose text is all valid UTF-8: halves of surrogate pairs (odd file names) are written out."""
+    if isinstance(document, str):
+        return document.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(document, dict):
+        return {plain(name): plain(value) for name, value in cast("dict[str, Any]", document).items()}
+    if isinstance(document, (list, tuple)):
+        return [plain(value) for value in cast("list[Any]", document)]
+    return document

@@ -1,0 +1,127 @@
+"""Claims: the right to act once under a key. Every write carries the fence; a stale owner's write changes 0 rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import sqlalchemy as sa
+
+from snaphold.errors import BusyError, InputError
+from snaphold.ledger import schema
+from snaphold.ledger.entry import canonical, digest
+from snaphold.ledger.ledger import Claim, ClaimState
+from snaphold.ledger.owner import current_owner, is_provably_dead
+
+INTENT = "intent"
+CLAIM_KIND = "claim"
+"""How a claim is named among the changed records of an entry, so that an edited or deleted claim is found too."""
+
+
+class Step(str, Enum):
+    """What a claim does to the row of its key."""
+
+    NEW = "new"
+    TAKE_OVER = "take_over"
+    REOPEN = "reopen"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A claim as the database has it. `state` is `intent` or the outcome that settled it."""
+
+    key: str
+    inputs_digest: str
+    state: str
+    fence: int
+    owner: str
+    lease_until: int
+    result: dict[str, Any] | None
+
+
+def find(connection: sa.Connection, key: str) -> Stored | None:
+    """Return the claim under a key, or None."""
+    row = connection.execute(sa.select(schema.claim).where(schema.claim.c.key == key)).mappings().first()
+    if row is None:
+        return None
+    fields: dict[str, Any] = {**row, "result": None if row["result"] is None else json.loads(row["result"])}
+    return Stored(**fields)
+
+
+def decide(found: Stored | None, inputs_digest: str, now: int, *, reopen_failed: bool) -> Step:
+    """Return what a new claim may do to the one that was found; `now` in milliseconds.
+
+    Raises InputError when the key stands for another request, and BusyError while a living owner's lease runs.
+    """
+    if found is None:
+        return Step.NEW
+    if found.inputs_digest != inputs_digest:
+        raise InputError(
+            f"the key {found.key} was used for another request",
+            "one key stands for one action with one input, for ever",
+            "ask for a new generation if a second, different action is meant",
+        )
+    if found.state != INTENT:
+        return Step.REOPEN if reopen_failed and found.state == "failed" else Step.NOTHING
+    if found.lease_until > now and not is_provably_dead(found.owner):
+        raise BusyError(
+            f"{found.key} is being worked on",
+            f"another worker holds it for at most {(found.lease_until - now) / 1000:.0f} s more",
+            "wait until it ends; it is taken over when that worker is lost",
+        )
+    return Step.TAKE_OVER
+
+
+def open_claim(connection: sa.Connection, found: Stored | None, new: Stored) -> None:
+    """Write the claim `new` in place of `found`. Raises BusyError when somebody was faster."""
+    values = {**vars(new), "result": None}
+    if found is None:
+        connection.execute(sa.insert(schema.claim), values)
+        return
+    columns = schema.claim.c
+    same = (columns.key == found.key, columns.fence == found.fence, columns.state == found.state)
+    if connection.execute(sa.update(schema.claim).where(*same).values(values)).rowcount != 1:
+        raise stale(found.key)
+
+
+def fresh(key: str, inputs_digest: str, fence: int, lease_until: int) -> Stored:
+    """Return a claim with the intent of this process."""
+    return Stored(key, inputs_digest, INTENT, fence, current_owner(), lease_until, None)
+
+
+def change(connection: sa.Connection, claim: Claim, values: dict[str, Any]) -> None:
+    """Change the row of a claim that is still ours and open. Raises BusyError when it is not."""
+    columns = schema.claim.c
+    mine = (columns.key == claim.key, columns.fence == claim.fence, columns.state == INTENT)
+    if connection.execute(sa.update(schema.claim).where(*mine).values(values)).rowcount != 1:
+        raise stale(claim.key)
+
+
+def stale(key: str) -> BusyError:
+    """Return the error of an owner whose claim was taken over or settled by another."""
+    return BusyError(
+        f"{key} is no longer held by this worker",
+        "its lease ran out and another worker took over, or the key is settled already",
+        "ask again to get what the other worker recorded; this worker recorded nothing",
+    )
+
+
+def change_name(stored: Stored) -> str:
+    """Return `claim/KEY/sha256` for the entry of the same transaction; lease and owner are left out: they wander."""
+    return f"{CLAIM_KIND}/{stored.key}/{claim_digest(stored.inputs_digest, stored.state, stored.fence, stored.result)}"
+
+
+def claim_digest(inputs_digest: str, state: str, fence: int, result: Any) -> str:
+    """Return the SHA-256 (hex) of what a claim says for good."""
+    return digest({"inputs_digest": inputs_digest, "state": state, "fence": fence, "result": result})
+
+
+def encode(result: dict[str, Any] | None) -> str | None:
+    """Return a result as it is stored."""
+    return None if result is None else canonical(result)
+
+
+CLAIMED = {Step.NEW: ClaimState.FRESH, Step.REOPEN: ClaimState.FRESH, Step.TAKE_OVER: ClaimState.TAKEN_OVER}

@@ -1,0 +1,190 @@
+"""The ledger in a SQLite file (write-ahead log): every state change and its entry are one transaction."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import sqlalchemy as sa
+from pydantic import ValidationError
+
+from snaphold.clock import Clock
+from snaphold.config import Configuration
+from snaphold.domain.value import Value
+from snaphold.errors import InputError, LedgerError
+from snaphold.ledger import claims, registers, schema
+from snaphold.ledger.chain import add_entry, plain
+from snaphold.ledger.connection import BUSY_SECONDS, open_database, reading, writing
+from snaphold.ledger.entry import Entry, Event, NewEntry
+from snaphold.ledger.ledger import Claim, ClaimState, Record
+
+FILE_NAME = "ledger.sqlite"
+_ROWS_AT_ONCE = 500
+
+
+def ledger_path(configuration: Configuration) -> Path:
+    """Return where the configuration's ledger is kept."""
+    return configuration.state_folder / FILE_NAME
+
+
+class DatabaseLedger:
+    """The ledger of one configuration. Safe for several threads and processes; see the protocol in ledger.py."""
+
+    def __init__(self, path: Path, clock: Clock, *, read_only: bool = False, busy_seconds: float = BUSY_SECONDS) -> None:
+        self.path = path
+        self._clock = clock
+        self._engine = open_database(path, read_only=read_only, busy_seconds=busy_seconds)
+        self._process = os.getpid()
+
+    @classmethod
+    def open(cls, configuration: Configuration, clock: Clock, *, read_only: bool = False) -> DatabaseLedger:
+        """Return the configuration's ledger; made when missing, unless `read_only`.
+
+        Raises StorageError when the file system refuses, LedgerError when the file is damaged, newer or not a ledger.
+        """
+        return cls(ledger_path(configuration), clock, read_only=read_only)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._own_engine().dispose()
+
+    def append(self, entry: NewEntry, records: list[Value] | None = None) -> Entry:
+        """Chain an entry and write the register records in the same transaction; return the entry."""
+        with self.writing() as connection:
+            return self._record(connection, entry, records or [])
+
+    def claim(self, entry: NewEntry, *, lease_seconds: float, reopen_failed: bool = False) -> Claim:
+        """Write the intent `entry` under `entry.key`, or say what is there already.
+
+        A lease that ran out, or whose owner is a process of this machine that is gone, is taken over with the next
+        fence. With `reopen_failed` a key that settled as failed (never unknown, partial or succeeded) is claimed anew.
+        Raises BusyError while another owner's lease runs, InputError when the key was used with another input digest.
+        """
+        if not entry.key or not entry.inputs_digest:
+            raise InputError("a claim needs a key and the digest of its input")
+        with self.writing() as connection:
+            now = self._now()
+            found = claims.find(connection, entry.key)
+            step = claims.decide(found, entry.inputs_digest, _milliseconds(now), reopen_failed=reopen_failed)
+            if found is not None and step is claims.Step.NOTHING:
+                return Claim(entry.key, ClaimState.SETTLED, found.fence, found.result)
+            fence = found.fence + 1 if found else 1
+            until = _milliseconds(now) + _lease(lease_seconds)
+            new = claims.fresh(entry.key, entry.inputs_digest, fence, until)
+            claims.open_claim(connection, found, new)
+            event = Event.TAKEN_OVER if step is claims.Step.TAKE_OVER else Event.INTENT
+            add_entry(connection, entry.model_copy(update={"event": event}), [claims.change_name(new)], now)
+            return Claim(entry.key, claims.CLAIMED[step], fence)
+
+    def renew(self, claim: Claim, *, lease_seconds: float) -> None:
+        """Give the claim a full lease from now. Raises BusyError when another owner has taken over."""
+        with self.writing() as connection:
+            until = _milliseconds(self._now()) + _lease(lease_seconds)
+            claims.change(connection, claim, {"lease_until": until})
+
+    def settle(self, claim: Claim, entry: NewEntry, result: dict[str, Any], records: list[Value]) -> Entry:
+        """Write the outcome, the result and the register records in one transaction; return the entry.
+
+        The state of the key becomes `entry.outcome`. Raises BusyError, writing nothing, when the fence is stale.
+        """
+        if not entry.outcome:
+            raise InputError("a claim is settled with an outcome")
+        with self.writing() as connection:
+            stored = cast("dict[str, Any]", plain(result))
+            claims.change(connection, claim, {"state": entry.outcome, "result": claims.encode(stored)})
+            settled = claims.find(connection, claim.key)
+            if settled is None:
+                raise claims.stale(claim.key)
+            return self._record(connection, entry, records, [claims.change_name(settled)])
+
+    def record(self, model: type[Record], id: str) -> Record | None:
+        """Return one register record, or None."""
+        with self.reading() as connection:
+            return registers.read_one(connection, model, id)
+
+    def records(self, model: type[Record], incident: str | None = None) -> list[Record]:
+        """Return the register records of one kind, oldest first; of one incident when it is named."""
+        with self.reading() as connection:
+            return registers.read_all(connection, model, incident)
+
+    def entries(self, incident: str | None = None, run: str | None = None) -> list[Entry]:
+        """Return entries in order."""
+        return list(self.each_entry(incident, run))
+
+    def each_entry(self, incident: str | None = None, run: str | None = None) -> Iterator[Entry]:
+        """Yield entries in order without holding them all in memory."""
+        for fields in self.each_stored(incident, run):
+            try:
+                yield Entry.model_validate(fields)
+            except ValidationError as error:
+                raise _unreadable(fields.get("sequence")) from error
+
+    def each_stored(self, incident: str | None = None, run: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the fields of entries exactly as they were hashed, and `hash`; one state of the ledger throughout.
+
+        Raises LedgerError at an entry that is no JSON object.
+        """
+        columns = schema.entry.c
+        wanted = sa.select(columns.sequence, columns.body, columns.hash).order_by(columns.sequence)
+        if incident is not None:
+            wanted = wanted.where(columns.incident == incident)
+        if run is not None:
+            wanted = wanted.where(columns.run == run)
+        with self.reading() as connection:
+            for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(wanted):
+                try:
+                    fields = {**json.loads(row.body), "hash": row.hash}
+                except (ValueError, TypeError) as error:
+                    raise _unreadable(row.sequence) from error
+                yield fields
+
+    @contextmanager
+    def writing(self) -> Generator[sa.Connection, None, None]:
+        """Open a transaction with the write lock; for the ledger's own modules."""
+        with writing(self._own_engine(), self.path) as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Generator[sa.Connection, None, None]:
+        """Open a transaction that sees one state; for the ledger's own modules."""
+        with reading(self._own_engine(), self.path) as connection:
+            yield connection
+
+    def now(self) -> datetime:
+        """Return the ledger's time."""
+        return self._now()
+
+    def _record(
+        self, connection: sa.Connection, entry: NewEntry, records: list[Value], changed: list[str] | None = None
+    ) -> Entry:
+        prepared = registers.prepare(records)
+        written = add_entry(connection, entry, [*(changed or []), *registers.changes(prepared)], self._now())
+        registers.write(connection, written.sequence, prepared)
+        return written
+
+    def _now(self) -> datetime:
+        return self._clock.now()
+
+    def _own_engine(self) -> sa.Engine:
+        """A connection must not cross a fork: a child process opens its own."""
+        if self._process != os.getpid():
+            self._engine.dispose(close=False)
+            self._process = os.getpid()
+        return self._engine
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _lease(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _unreadable(sequence: object) -> LedgerError:
+    return LedgerError(f"entry {sequence} of the ledger cannot be read", "it is damaged", "snaphold audit verify")

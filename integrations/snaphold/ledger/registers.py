@@ -1,0 +1,75 @@
+"""The registers: what is true now (restore points, holds, grants, ...), each record tied to the entry that changed it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from pydantic import ValidationError
+from sqlalchemy.dialects.sqlite import insert
+
+from snaphold.domain.value import Value
+from snaphold.errors import LedgerError
+from snaphold.ledger import schema
+from snaphold.ledger.chain import hash_body
+from snaphold.ledger.entry import canonical
+from snaphold.ledger.ledger import Record
+
+
+def kind_of(model: type[Value]) -> str:
+    """Return the register of a record model: its name in snake case, e.g. `restore_point`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", model.__name__).lower()
+
+
+def prepare(records: Sequence[Value]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return `(kind, id)` → `(incident, canonical body)`; of several states of one record only the last counts."""
+    prepared: dict[tuple[str, str], tuple[str, str]] = {}
+    for record in records:
+        fields = record.model_dump(mode="json")
+        prepared[kind_of(type(record)), fields["id"]] = (fields["incident"], canonical(fields))
+    return prepared
+
+
+def changes(prepared: dict[tuple[str, str], tuple[str, str]]) -> list[str]:
+    """Return `kind/id/sha256` of each prepared record, for the entry of the same transaction."""
+    return [f"{kind}/{id}/{hash_body(body)}" for (kind, id), (_, body) in prepared.items()]
+
+
+def write(connection: sa.Connection, sequence: int, prepared: dict[tuple[str, str], tuple[str, str]]) -> None:
+    """Write the prepared records as changed by the entry of that sequence."""
+    for (kind, id), (incident, body) in prepared.items():
+        statement = insert(schema.register).values(
+            kind=kind, id=id, incident=incident, body=body, created_by=sequence, updated_by=sequence
+        )
+        changed = {"incident": incident, "body": body, "updated_by": sequence}
+        connection.execute(statement.on_conflict_do_update(index_elements=["kind", "id"], set_=changed))
+
+
+def read_one(connection: sa.Connection, model: type[Record], id: str) -> Record | None:
+    """Return one record, or None. Raises LedgerError when the stored record cannot be read."""
+    columns = schema.register.c
+    wanted = sa.select(columns.body).where(columns.kind == kind_of(model), columns.id == id)
+    body = connection.execute(wanted).scalar_one_or_none()
+    return None if body is None else _load(model, id, body)
+
+
+def read_all(connection: sa.Connection, model: type[Record], incident: str | None) -> list[Record]:
+    """Return the records of one kind, oldest first. Raises LedgerError when a stored record cannot be read."""
+    columns = schema.register.c
+    wanted = sa.select(columns.id, columns.body).where(columns.kind == kind_of(model))
+    if incident is not None:
+        wanted = wanted.where(columns.incident == incident)
+    rows = connection.execute(wanted.order_by(columns.created_by, columns.id))
+    return [_load(model, row.id, row.body) for row in rows]
+
+
+def _load(model: type[Record], id: str, body: str) -> Record:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise LedgerError(
+            f"the {kind_of(model).replace('_', ' ')} {id} in the ledger cannot be read",
+            f"its field {'.'.join(str(part) for part in error.errors()[0]['loc'])} is wrong",
+            "run snaphold audit verify; a newer version of snaphold may have written it",
+        ) from error
