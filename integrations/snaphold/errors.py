@@ -59,12 +59,16 @@ class InputError(SnapholdError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault in a document: where it is (when known), the field, and what is wrong with it."""
+    """One fault in a document: where it is (when known), the field, and what is wrong with it.
+
+    `severity` is `error` or `warning`; only a linter warns.
+    """
 
     message: str
     field: str = ""
     location: Location | None = None
     hint: str = ""
+    severity: str = "error"
 
     def __str__(self) -> str:
         where = f"{self.location}: " if self.location else ""
