@@ -19,6 +19,7 @@ from snaphold.domain.people import Actor, Role
 from snaphold.errors import EvidenceError, InputError, NotAuthorisedError, UnverifiedEvidenceError
 from snaphold.ledger.entry import Event, NewEntry, canonical
 from snaphold.secrets import redact
+from snaphold.trust import verify_own_signature
 
 if TYPE_CHECKING:
     from snaphold.context import Context
@@ -93,22 +94,8 @@ def refuse_grant(grant: Grant, action: str, incident: str, actor: Actor, configu
 
 def refuse_signature(grant: Grant, configuration: Configuration) -> str:
     """Return why the grant's signature is not accepted; empty when it is good. What cannot be checked is refused."""
-    from snaphold.evidence.signature import verify_signature
-
-    path = configuration.path(configuration.evidence.trust) / "allowed_signers"
     try:
-        signers = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        return f"its signature cannot be checked: {path} cannot be read ({getattr(error, 'strerror', None) or 'not text'})"
-    try:
-        verify_signature(
-            signed_body(grant),
-            grant.signature,
-            namespace=NAMESPACE,
-            identity=configuration.evidence.identity,
-            allowed_signers=signers,
-            at=grant.issued_at,
-        )
+        verify_own_signature(configuration, signed_body(grant), grant.signature, namespace=NAMESPACE, at=grant.issued_at)
     except (EvidenceError, UnverifiedEvidenceError) as error:
         return f"its signature is not accepted: {error.what}" + (f" ({error.why})" if error.why else "")
     return ""

@@ -54,6 +54,16 @@ class Writer:
         else:
             self._out(text)
 
+    def exact(self, text: str) -> None:
+        """Print text byte for byte as UTF-8, for exports whose digest must not change."""
+        self.stdout.flush()
+        raw = getattr(self.stdout, "buffer", None)
+        if raw is None:
+            self.stdout.write(text)
+        else:
+            raw.write(text.encode("utf-8"))
+            raw.flush()
+
     def progress(self, text: str) -> None:
         """Show that something goes on; only when stderr is a terminal."""
         if self.stderr.isatty():

@@ -17,17 +17,19 @@ import sqlalchemy as sa
 
 from snaphold.config import Configuration
 from snaphold.domain.people import Actor
-from snaphold.errors import LedgerError, UnverifiedEvidenceError
+from snaphold.errors import LedgerError
 from snaphold.ledger import schema
 from snaphold.ledger.chain import add_entry, head_of
 from snaphold.ledger.entry import Event, NewEntry
+from snaphold.ledger.export import write_file
+from snaphold.trust import verify_own_signature
+from snaphold.vault.local import storage_errors
 
 if TYPE_CHECKING:
     from snaphold.evidence.signature import Signer
     from snaphold.ledger.database import DatabaseLedger
 
 NAMESPACE = "ledger@snaphold"
-ALLOWED_SIGNERS = "allowed_signers"
 _TEXT = re.compile(r"snaphold ledger checkpoint v1\nentries: (?P<entries>[1-9][0-9]{0,18})\nhead: (?P<head>[0-9a-f]{64})\n")
 
 CheckSignature = Callable[[bytes, str, datetime], None]
@@ -93,33 +95,26 @@ def stored_checkpoints(connection: sa.Connection) -> list[tuple[int, str, str]]:
 
 
 def signature_check(configuration: Configuration) -> CheckSignature:
-    """Return the check against the trust folder's allowed_signers, read once.
+    """Return the check against the configuration's trust folder."""
 
-    A missing list makes the check raise UnverifiedEvidenceError, not this function.
+    def check(message: bytes, armoured: str, at: datetime) -> None:
+        verify_own_signature(configuration, message, armoured, namespace=NAMESPACE, at=at)
+
+    return check
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> Path:
+    """Write a checkpoint and its signature into a folder, to be kept where the ledger's owner cannot reach it.
+
+    Returns the path; the signature stands beside it as `.sig`, and stock `ssh-keygen -Y verify` checks it.
+    Raises StorageError.
     """
-    path = configuration.path(configuration.evidence.trust) / ALLOWED_SIGNERS
-    identity = configuration.evidence.identity
-    try:
-        signers = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = f"{path} cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8 text'})"
-        return _unable(reason)
-
-    def check(message: bytes, armoured: str, at: datetime) -> None:
-        from snaphold.evidence.signature import verify_signature
-
-        verify_signature(message, armoured, namespace=NAMESPACE, identity=identity, allowed_signers=signers, at=at)
-
-    return check
-
-
-def _unable(reason: str) -> CheckSignature:
-    def check(message: bytes, armoured: str, at: datetime) -> None:
-        raise UnverifiedEvidenceError(
-            "the signature of a checkpoint cannot be checked", reason, "put allowed_signers into the trust folder"
-        )
-
-    return check
+    path = folder / f"ledger-checkpoint-{checkpoint.entries:09d}"
+    with storage_errors(f"the checkpoint cannot be written to {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+    for target, text in ((path.with_name(path.name + ".sig"), checkpoint.signature), (path, checkpoint.text)):
+        write_file(target, [text])
+    return path
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from snaphold.ledger.entry import canonical
+from snaphold.vault.local import flush, storage_errors
 
 COLUMNS = (
     "sequence", "at", "event", "outcome", "actor", "login", "incident", "run", "action", "key", "justification",
@@ -40,3 +43,19 @@ def _csv_line(cells: Iterable[object]) -> str:
     line = io.StringIO()
     csv.writer(line, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow([safe_cell(cell) for cell in cells])
     return line.getvalue()
+
+
+def write_file(path: Path, parts: Iterable[str]) -> None:
+    """Write text to a file (mode 0600) whole or not at all: beside it, flushed, then renamed. Raises StorageError."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with storage_errors(f"{path} cannot be written"):
+        try:
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+                for part in parts:
+                    file.write(part.encode("utf-8"))
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+            flush(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
