@@ -7,9 +7,23 @@ from datetime import datetime, timezone
 import pytest
 
 from snaphold.clock import FixedClock
+from support.golden import Golden
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--regenerate`."""
+    parser.addoption(
+        "--regenerate", action="store_true", help="write generated files again instead of comparing (look at the difference)"
+    )
 
 
 @pytest.fixture
 def clock() -> FixedClock:
     """A clock that stands at a fixed time."""
     return FixedClock(datetime(2026, 11, 22, 18, 0, tzinfo=timezone.utc))
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Generated files that are committed."""
+    return Golden(regenerate=bool(request.config.getoption("--regenerate")))

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 from typing import Any, cast
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
-from snaphold.clock import DURATION_PATTERN
+from snaphold.clock import DURATION_PATTERN, format_duration
 
 
 class Kind(str, Enum):
@@ -49,9 +51,20 @@ class FieldShape:
         return " | ".join(self.choices) if self.choices else self.kind.value
 
 
+class _Schema(GenerateJsonSchema):
+    def encode_default(self, dft: Any) -> Any:
+        """Write a duration as our documents write it (`7d`), not as ISO 8601."""
+        return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
+
+
+def schema_of(model: type[BaseModel], mode: JsonSchemaMode = "validation") -> dict[str, Any]:
+    """Return the JSON Schema of a model, with durations as text such as `7d` also where they are defaults."""
+    return model.model_json_schema(schema_generator=_Schema, mode=mode)
+
+
 def fields_of(model: type[BaseModel]) -> list[FieldShape]:
     """Return the fields of an action's input or output in their order. Raises ValueError for one that is not flat."""
-    schema = model.model_json_schema()
+    schema = schema_of(model)
     required: list[str] = schema.get("required", [])
     definitions: dict[str, dict[str, Any]] = schema.get("$defs", {})
     found: list[FieldShape] = []

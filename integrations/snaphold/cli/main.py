@@ -49,15 +49,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         tell("interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has left. Python would complain about it again at its own exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _abandon_stdout()
         return EXIT_FAILED
     except Exception as fault:  # noqa: BLE001  the one place that catches all: nobody is ever shown a traceback
         error = explain(fault)
         as_json = "--json" in words
         tell(json.dumps(error_document(error), ensure_ascii=False) if as_json else error_text(error))
+        _abandon_stdout()
         return error.exit_code
     return code
+
+
+def _abandon_stdout() -> None:
+    """Let nothing that is still buffered fail a second time when Python flushes it at its own exit."""
+    try:
+        sys.stdout.flush()
+    except (AttributeError, OSError, ValueError):  # closed, full, or its reader has left: that was told already
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _run(words: list[str]) -> int:

@@ -6,8 +6,9 @@ argparse keeps its options and subcommands to itself; this is the one module tha
 from __future__ import annotations
 
 import argparse
+import sys
 from argparse import _SubParsersAction  # pyright: ignore[reportPrivateUsage]
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 from snaphold.errors import InputError
@@ -27,6 +28,12 @@ class Parser(argparse.ArgumentParser):
         """Raise InputError with the message and the command that explains more."""
         raise InputError(message, do=f"{self.prog} --help")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help or version; unlike argparse's own, a full disk or a reader that left is not ignored."""
+        stream = file or sys.stdout or sys.stderr
+        if message and stream is not None:
+            stream.write(message)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
             return
@@ -36,8 +43,22 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{_name(action)} cannot be {str(value)!r}", why, f"{self.prog} --help")
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Lists subcommands without the line of their metavar, so that all of them have room for their summaries."""
+
+    def _iter_indented_subactions(self, action: argparse.Action) -> Generator[argparse.Action, None, None]:
+        if isinstance(action, _SubParsersAction):
+            yield from action._get_subactions()  # pyright: ignore[reportPrivateUsage]
+            return
+        yield from super()._iter_indented_subactions(action)
+
+    def _format_action(self, action: argparse.Action) -> str:
+        text = super()._format_action(action)
+        return text.partition("\n")[2] if isinstance(action, _SubParsersAction) else text
+
+
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.HelpFormatter(prog, max_help_position=30)
+    return _Formatter(prog, max_help_position=30)
 
 
 def _name(action: argparse.Action) -> str:

@@ -19,11 +19,12 @@ class Values:
 
 @dataclass(frozen=True)
 class Option:
-    """One option: its spellings, its one-line help, and its values (None: it takes no value)."""
+    """One option: its spellings, its one-line help, its values (None: it takes no value) and what stands for them."""
 
     names: tuple[str, ...]
     summary: str
     values: Values | None
+    metavar: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,25 +32,41 @@ class Place:
     """One command or subcommand. `path` is the words that lead to it, without the program's name."""
 
     path: tuple[str, ...]
+    description: str
     subcommands: dict[str, str]
     options: tuple[Option, ...]
     positional: Values
+    positionals: tuple[tuple[str, str], ...]
 
 
 def places_of(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> list[Place]:
     """Return the parser and all its subcommands as places, outermost first."""
     parts = options_of(parser)
-    positional = [_values(part) for part in parts if not part.option_strings]
-    options = tuple(
-        Option(tuple(part.option_strings), help_of(part), None if part.nargs == 0 else _values(part))
-        for part in parts
-        if part.option_strings and part.help != argparse.SUPPRESS
+    positional = [part for part in parts if not part.option_strings]
+    values = [_values(part) for part in positional]
+    options = tuple(_option(part) for part in parts if part.option_strings and part.help != argparse.SUPPRESS)
+    place = Place(
+        path=path,
+        description=parser.description or "",
+        subcommands=summaries_of(parser),
+        options=options,
+        positional=Values(tuple(word for v in values for word in v.choices), any(v.files for v in values)),
+        positionals=tuple((_metavar(part), help_of(part)) for part in positional),
     )
-    merged = Values(tuple(word for values in positional for word in values.choices), any(v.files for v in positional))
-    found = [Place(path, summaries_of(parser), options, merged)]
+    found = [place]
     for name, child in subcommands_of(parser).items():
         found += places_of(child, (*path, name))
     return found
+
+
+def _option(part: argparse.Action) -> Option:
+    if part.nargs == 0:
+        return Option(tuple(part.option_strings), help_of(part), None)
+    return Option(tuple(part.option_strings), help_of(part), _values(part), _metavar(part))
+
+
+def _metavar(part: argparse.Action) -> str:
+    return str(part.metavar or part.dest.upper())
 
 
 def _values(part: argparse.Action) -> Values:

@@ -9,7 +9,7 @@ from typing import Any
 from snaphold.action import AnyAction, Effect, catalogue, find_action
 from snaphold.cli.output import Writer, details, table
 from snaphold.errors import EXIT_DONE
-from snaphold.fields import FieldShape, fields_of, value_text
+from snaphold.fields import FieldShape, fields_of, schema_of, value_text
 from snaphold.targets.docs import EFFECT_TEXTS, RECOVERY_TEXTS, example_command
 
 
@@ -48,8 +48,8 @@ def action_document(entry: AnyAction) -> dict[str, Any]:
         "key_fields": list(entry.key_fields),
         "example": example_command(entry),
         "adapters": [{"name": name, "proved_on": proof} for name, proof in proofs(entry).items()],
-        "input_schema": entry.request.model_json_schema(),
-        "output_schema": entry.result.model_json_schema(mode="serialization"),
+        "input_schema": schema_of(entry.request),
+        "output_schema": schema_of(entry.result, "serialization"),
     }
 
 
