@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from snaphold.documents import suggest
 from snaphold.errors import PlaybookError, Problem
@@ -48,10 +48,8 @@ def bind_inputs(playbook: Playbook, given: Mapping[str, Any], incident_id: str) 
 def read_value(value: object, wanted: ValueType) -> Plain | None:
     """Return a value as the wanted type; None when it is not of that type and no text for it."""
     found = type_of(value)
-    if isinstance(value, (list, tuple)) and found is wanted:
-        return [str(item) for item in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if found is wanted:
-        return value  # type: ignore[return-value]
+        return list(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else cast("Plain", value)
     if not isinstance(value, str):
         return None
     if wanted is ValueType.LIST:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
@@ -34,6 +34,14 @@ _REPLACEMENTS = {
 
 def structure_problems(document: Document) -> list[Problem]:
     """Return every fault of form, each with its place; an empty list when the document can be read as a playbook."""
+    empty = [
+        Problem(
+            "has no value; write one, or leave the key out", ".".join(str(part) for part in where), document.locate_key(where)
+        )
+        for where in _empty_values(document.data, ())
+    ]
+    if empty:
+        return empty
     try:
         PlaybookFile.model_validate(document.data)
     except ValidationError as error:
@@ -71,6 +79,18 @@ def _improve(problem: Problem, document: Document) -> Problem:
     if wrong_type:
         return Problem(f"must be a {_TYPES[wrong_type['type']]}".replace("a text", "text"), problem.field, problem.location)
     return problem
+
+
+def _empty_values(data: Any, where: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    """Yield where a key or an item has no value: `on_error:` with nothing after it must not pass for no handler."""
+    if data is None:
+        yield where
+    elif isinstance(data, dict):
+        for key, value in cast("dict[str, Any]", data).items():
+            yield from _empty_values(value, (*where, key))
+    elif isinstance(data, list):
+        for index, value in enumerate(cast("list[Any]", data)):
+            yield from _empty_values(value, (*where, index))
 
 
 def _path_of(problem: Problem, document: Document) -> tuple[str | int, ...]:
