@@ -13,7 +13,8 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from snaphold.clock import Duration
 from snaphold.documents import load_document, read_model
-from snaphold.domain.asset import Asset, AssetKind
+from snaphold.domain.asset import Asset
+from snaphold.domain.classification import ClassificationRule
 from snaphold.domain.incident import Severity
 from snaphold.domain.people import Person, Role
 from snaphold.domain.tier import Tier
@@ -30,26 +31,6 @@ class Organisation(Value):
 
     name: str = Field(min_length=1, description="Name, for reports and evidence.", examples=["Example Ltd"])
     contact: str = Field(default="", description="Contact of the security team.", examples=["soc@example.org"])
-
-
-class Matcher(Value):
-    """What a classification rule looks at. Every condition that is given must hold."""
-
-    name: str = Field(default="", description="A pattern for the asset's id (* and ?).", examples=["*-db"])
-    kinds: tuple[AssetKind, ...] = Field(default=(), description="Kinds of asset.", examples=[["database"]])
-    data_classes: tuple[Identifier, ...] = Field(
-        default=(), description="Any of these data classes.", examples=[["personal-data"]]
-    )
-    tags: dict[str, str] = Field(default_factory=dict, description="All of these tags.", examples=[{"site": "north"}])
-
-
-class ClassificationRule(Value):
-    """Gives a tier to assets that have none. The first rule that matches decides."""
-
-    name: Identifier = Field(description="The rule's name.", examples=["databases"])
-    match: Matcher = Field(description="What it applies to.", examples=[{"kinds": ["database"]}])
-    tier: Identifier = Field(description="The tier that it gives.", examples=["T1"])
-    why: str = Field(min_length=1, description="The reason that is shown.", examples=["Databases hold the records."])
 
 
 class BackupKind(str, Enum):
