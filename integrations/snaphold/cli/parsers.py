@@ -77,7 +77,13 @@ def nearest(word: str, known: Sequence[str]) -> str:
 
 
 def finish(parser: argparse.ArgumentParser) -> None:
-    """Give a parser and all its subcommands `--json`, and let the parsed result name the innermost as `reached`."""
+    """Give a parser and all its subcommands `--json`, and let the parsed result name the innermost as `reached`.
+
+    A missing subcommand is not argparse's error: whoever runs the parser prints the help of `reached`.
+    """
+    for part in _parts(parser):
+        if isinstance(part, _SubParsersAction):
+            part.required = False
     for child in subcommands_of(parser).values():
         finish(child)
     if not any("--json" in option.option_strings for option in options_of(parser)):

@@ -6,6 +6,7 @@ The incident is given as a file: the ledger keeps what was done for an incident,
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from snaphold.action import AnyAction, Effect, Result, catalogue, find_action
@@ -18,12 +19,12 @@ from snaphold.cli.options import (
     runtime_of,
 )
 from snaphold.cli.output import Writer, details
+from snaphold.clock import format_time
 from snaphold.domain.outcome import Outcome
 from snaphold.errors import EXIT_DONE, EXIT_FAILED, EXIT_FINDINGS, InputError
 from snaphold.fields import Kind, fields_of, value_text
+from snaphold.ledger.entry import Event, digest
 
-STEP = "cli"
-"""Stands in the idempotency key where a playbook has the name of its step."""
 SHARED = "justification"
 """The one input that is also an option of the command: it is given once and serves both."""
 RESERVED = frozenset({"as", "config", "dry_run", "generation", "help", "incident", "json"})
@@ -82,13 +83,17 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
     validate(entry, given)
     incident = load_incident(arguments.incident)
     runtime = runtime_of(arguments)
+    key = action_key(entry, given, incident.id, step_of(entry, given), arguments.generation)
+    before = [] if arguments.dry_run else [found for found in runtime.ledger.entries(incident.id) if found.key == key]
     context = runtime.context(
         incident,
         justification=justification,
-        key=action_key(entry, given, incident.id, STEP, arguments.generation),
+        key=key,
         dry_run=arguments.dry_run,
         progress=writer.progress,
     )
+    if any(found.event is Event.OUTCOME for found in before):
+        writer.note(f"already done at {format_time(before[-1].at)}: this is what came out; --generation N does it once more")
     result = execute(entry.name, given, context)
     if arguments.dry_run:
         writer.note(_dry_run_note(entry))
@@ -96,6 +101,16 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
         writer.note("it is not known whether this took effect; look it up before doing it again")
     writer.document(_document(entry, result, dry_run=arguments.dry_run), _text(result, writer))
     return EXIT_OF_OUTCOME[result.outcome]
+
+
+def step_of(entry: AnyAction, given: Mapping[str, Any]) -> str:
+    """Return what stands in the idempotency key where a playbook has the name of its step.
+
+    Where no key field tells two uses of an action apart, the input does: placing another hold is another deed.
+    """
+    if entry.key_fields:
+        return f"cli.{entry.name}"
+    return f"cli.{entry.name}.{digest(entry.request.model_validate(given).model_dump(mode='json'))[:8]}"
 
 
 def _dry_run_note(entry: AnyAction) -> str:
