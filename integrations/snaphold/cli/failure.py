@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
-import traceback
 from typing import Any
 
 from snaphold.errors import MissingToolError, SnapholdError, StorageError
@@ -54,6 +52,9 @@ def explain(error: Exception) -> SnapholdError:
 
 
 def _keep_traceback(error: Exception) -> str:
+    import tempfile
+    import traceback
+
     from snaphold.secrets import redact
 
     text = redact("".join(traceback.format_exception(type(error), error, error.__traceback__)))
