@@ -41,6 +41,7 @@ COMPLETE_FILE = "complete.json"
 INVENTORY_FILE = "inventory.jsonl"
 NO_HOLD = "a plain folder has no holds; the register of holds is what our delete obeys"
 FULL = Capability(support=Support.FULL)
+PROVED_ON = "real system"
 CAPABILITIES = {
     **dict.fromkeys(Verb, FULL),
     Verb.OPEN_READ_ONLY: Capability(
@@ -77,7 +78,7 @@ class Rclone(LocalRepository):
 
     def describe(self) -> Description:
         """Return what rclone can do."""
-        return Description(provider="rclone", engine=self.engine(), capabilities=CAPABILITIES, proved_on="real system")
+        return Description(provider="rclone", engine=self.engine(), capabilities=CAPABILITIES, proved_on=PROVED_ON)
 
     def repository_exists(self) -> bool:
         """Return whether the folder holds anything."""

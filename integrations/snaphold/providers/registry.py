@@ -28,6 +28,11 @@ def provider_names() -> list[str]:
     return sorted(name for name in modules if hasattr(importlib.import_module(f"snaphold.providers.{name}"), "connect"))
 
 
+def provider_proofs() -> dict[str, str]:
+    """Return how each adapter was proved (`real system`, `vendor specification enforced`, ...), by name."""
+    return {name: str(importlib.import_module(f"snaphold.providers.{name}").PROVED_ON) for name in provider_names()}
+
+
 def open_provider(pool: Pool, configuration: Configuration, incident_id: str, clock: Clock) -> Provider:
     """Return the pool's provider, set on the incident's own repository; nothing is created or contacted yet.
 

@@ -30,6 +30,11 @@ def adapter_names() -> tuple[str, ...]:
     return tuple(sorted(_adapters()))
 
 
+def adapter_proofs() -> dict[str, str]:
+    """Return how each adapter was proved (`real system`, `transcript grammar only`, ...), by name."""
+    return {name: open_quiescer(name).describe().proved_on for name in adapter_names()}
+
+
 def open_quiescer(name: str, clock: Clock | None = None) -> Quiescer:
     """Return the adapter called `name`, made by its module's `open_adapter(clock)`.
 

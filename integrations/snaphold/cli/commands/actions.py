@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from snaphold.action import AnyAction, Effect, catalogue, find_action
+from snaphold.action import AnyAction, Effect, Needs, catalogue, find_action
 from snaphold.cli.output import Writer, details, table
 from snaphold.errors import EXIT_DONE
 from snaphold.fields import FieldShape, fields_of, schema_of, value_text
@@ -94,5 +94,11 @@ def _example(shape: FieldShape) -> str:
 
 
 def proofs(entry: AnyAction) -> Mapping[str, str]:
-    """Return, for an action that goes through a backup engine, how each adapter was proved."""
-    return {}
+    """Return, for an action that goes through adapters, how each of them was proved."""
+    if entry.needs is not Needs.PROVIDER:
+        return {}
+    from snaphold.providers.registry import provider_proofs
+    from snaphold.quiesce.registry import adapter_proofs
+
+    quiesce = {f"quiesce {name}": proof for name, proof in adapter_proofs().items()} if entry.effect is not Effect.READS else {}
+    return {**provider_proofs(), **quiesce}
