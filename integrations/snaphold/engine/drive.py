@@ -1,0 +1,180 @@
+"""One run in the hands of one process: what its steps share, and how the process lets go of it.
+
+Letting go is not an ending. A run that is left (interrupted, standing at a gate, ledger unreachable) keeps all that it
+has recorded, and the next process takes it up at the same place.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from snaphold.clock import format_time
+from snaphold.context import Context
+from snaphold.domain.authority import Approval, ApprovalState
+from snaphold.engine.acting import carry_out
+from snaphold.engine.approvals import approvers, describe_end, judge, may_decide, name_approval, open_request
+from snaphold.engine.frame import judge as judge_run
+from snaphold.engine.plan import Plan
+from snaphold.engine.run import Reason, Run, RunStatus, change_run, find_run
+from snaphold.engine.steps import Act, Answer, BranchResult, Gate, Listener, Tick
+from snaphold.errors import SnapholdError
+from snaphold.runtime import Runtime
+
+CANCELLED = "the run was cancelled"
+
+
+class RunLeftError(BaseException):
+    """This process lets go of the run. No `Exception`, so that nothing takes it for a failure and records it.
+
+    `waiting`: the run stands at a gate. `cause`: why the process cannot go on; None when somebody asked it to stop.
+    """
+
+    def __init__(self, *, waiting: bool = False, cause: Exception | None = None) -> None:
+        super().__init__("the run was left")
+        self.waiting = waiting
+        self.cause = cause
+
+
+@dataclass
+class Drive:
+    """What the steps of a run share in the process that drives it."""
+
+    runtime: Runtime
+    plan: Plan
+    run: Run
+    listener: Listener
+    stay_at_gates: bool = True
+    left: dict[str, RunLeftError] = field(default_factory=dict[str, RunLeftError])
+    finished: set[str] = field(default_factory=set[str])
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    leaving: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self, workflow: str, body: Callable[[], Any]) -> Any:
+        """Run the body of a workflow; what stops this process from going on leaves the run instead of failing it."""
+        try:
+            return body()
+        except RunLeftError as error:
+            self.left[workflow] = error
+            raise
+        except Exception as error:
+            left = RunLeftError(cause=error)
+            self.left[workflow] = left
+            raise left from error
+        finally:
+            with self.changed:
+                self.finished.add(workflow)
+                self.changed.notify_all()
+
+    def stop_here(self) -> None:
+        """Raise RunLeftError when this process was asked to let go."""
+        if self.leaving.is_set():
+            raise RunLeftError
+
+    def context(self) -> Context:
+        """Return the surroundings of the run's actions."""
+        return self.runtime.context(self.plan.incident, justification=self.plan.justification, run=self.run.id)
+
+    def is_cancelled(self) -> bool:
+        """Return whether somebody asked for the run to be cancelled; read anew every time."""
+        return bool(find_run(self.runtime.ledger, self.run.id).cancel_requested)
+
+    def now(self) -> str:
+        """Return the time as text."""
+        return format_time(self.runtime.clock.now())
+
+    def tick(self) -> Tick:
+        """Return the time, and whether the run was cancelled."""
+        self.stop_here()
+        return Tick(self.now(), self.is_cancelled())
+
+    def act(self, act: Act) -> Answer:
+        """Carry out an action, unless the run was cancelled."""
+        self.stop_here()
+        if self.is_cancelled():
+            now = self.now()
+            return Answer("cancelled", now, now, detail=CANCELLED, reason=Reason.CANCELLED)
+        return carry_out(act, self.context(), self.plan.generation)
+
+    def open_gate(self, gate: Gate) -> Mapping[str, str]:
+        """Put the question; return when, and why it cannot be put (empty when it could)."""
+        self.stop_here()
+        try:
+            approval = open_request(gate, self.context(), self.run.requested_by)
+        except SnapholdError as error:
+            return {"began": self.now(), "fault": f"{error.what}: {error.why}"}
+        self.note_waiting()
+        return {"began": format_time(approval.requested_at), "fault": ""}
+
+    def look_at_gate(self, gate: Gate) -> Mapping[str, Any]:
+        """Return how the question stands, and how many seconds are left when it is open."""
+        self.stop_here()
+        now = self.runtime.clock.now()
+        if self.is_cancelled():
+            return {"state": "cancelled", "at": format_time(now), "detail": CANCELLED}
+        approval = judge(gate, self.context())
+        if approval.state is ApprovalState.WAITING:
+            if not self.stay_at_gates:
+                raise RunLeftError(waiting=True)
+            left = (approval.expires_at - now).total_seconds()
+            return {"state": "waiting", "left": max(0.0, left), "asked_of": approval.escalated_to or approval.asked_of}
+        self.note_waiting()
+        return {
+            "state": approval.state.value, "at": format_time(now), "id": approval.id, "by": list(approvers(approval)),
+            "detail": describe_end(approval),
+        }  # fmt: skip
+
+    def describe_gate(self, gate: Gate) -> Mapping[str, Any]:
+        """Return what people need to know about an open question."""
+        found = self.runtime.ledger.record(Approval, name_approval(self.run.id, gate.path))
+        if found is None:
+            return {}
+        people = list(may_decide(self.runtime.configuration, found))
+        return {**found.model_dump(mode="json", exclude={"votes"}), "people": people, "votes": len(found.votes)}
+
+    def grant(self, gate: Gate, by: list[str]) -> Mapping[str, str]:
+        """Issue the role that the approved gate grants; return its id, or why it could not be issued."""
+        from snaphold.authority import issue_grant
+
+        if gate.grants is None:
+            return {"grant": "", "fault": ""}
+        try:
+            grant = issue_grant(
+                self.context(),
+                role=gate.grants.role,
+                lasts=gate.grants.lasts,
+                approvers=by,
+                approval_id=name_approval(self.run.id, gate.path),
+            )
+        except SnapholdError as error:
+            return {"grant": "", "fault": f"{error.what}: {error.why}"}
+        return {"grant": grant.id, "fault": ""}
+
+    def note_waiting(self) -> None:
+        """Keep the register's status equal to whether a question of this run is open."""
+        approvals = self.runtime.ledger.records(Approval, self.run.incident)
+        is_open = any(one.run == self.run.id and one.state is ApprovalState.WAITING for one in approvals)
+        status = RunStatus.WAITING if is_open else RunStatus.RUNNING
+
+        def note(run: Run) -> Run:
+            return run if run.has_ended else run.model_copy(update={"status": status})
+
+        self._change("run.wait" if is_open else "run.continue", note)
+
+    def end(self, result: BranchResult) -> str:
+        """Record how the run ended; return its status. Repeating it changes nothing."""
+        status = judge_run(result)
+
+        def end(run: Run) -> Run:
+            if run.has_ended:
+                return run
+            told = {"reason": result.reason, "why": result.why, "steps": result.lines, "ended_at": self.runtime.clock.now()}
+            return run.model_copy(update={"status": status, **told})
+
+        return self._change("run.end", end).status.value
+
+    def _change(self, action: str, change: Callable[[Run], Run]) -> Run:
+        runtime = self.runtime
+        return change_run(runtime.configuration, runtime.ledger, self.run.id, runtime.actor, action, change)

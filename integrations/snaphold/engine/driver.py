@@ -1,0 +1,150 @@
+"""Starts runs and takes them up again. Only one live process drives a run; the kernel sees to that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from snaphold.domain.incident import Incident
+from snaphold.engine.drive import Drive
+from snaphold.engine.locks import is_held, sole_driver
+from snaphold.engine.plan import Plan, make_plan, read_plan, write_plan
+from snaphold.engine.run import Run, RunStatus, change_run, driver_lock, find_run, request_cancel, write_run
+from snaphold.engine.steps import Listener, nobody
+from snaphold.errors import InputError, MissingToolError, SnapholdError
+from snaphold.playbook.load import LoadedPlaybook
+from snaphold.runtime import Runtime
+
+_PATIENCE_SECONDS = 0.5
+
+
+def plan_run(
+    loaded: LoadedPlaybook,
+    parts: Mapping[str, LoadedPlaybook],
+    given: Mapping[str, Any],
+    incident: Incident,
+    *,
+    generation: int = 1,
+    justification: str = "",
+) -> Plan:
+    """Return the plan of a run; see `make_plan`."""
+    return make_plan(loaded, parts, given, incident, generation=generation, justification=justification)
+
+
+def start_run(runtime: Runtime, plan: Plan, *, listener: Listener = nobody, stay_at_gates: bool = True) -> Run:
+    """Register a run, drive it, and return it as it ended, or as it was left.
+
+    Raises InputError when this run exists already, BusyError when a live process drives it, KeyboardInterrupt after it
+    was left in good order, and what kept the process from going on (disk full, ledger unreachable).
+    """
+    with sole_driver(driver_lock(runtime.configuration, plan.run), plan.run):
+        existing = runtime.ledger.record(Run, plan.run)
+        if existing is not None:
+            raise _exists(existing)
+        root = plan.root
+        run = Run(
+            id=plan.run,
+            incident=plan.incident.id,
+            playbook=plan.playbook,
+            version=root.metadata.version,
+            digest=root.digest,
+            change_record=root.metadata.change_record,
+            plan_sha256=write_plan(runtime.configuration, plan),
+            requested_by=runtime.actor.id,
+            justification=plan.justification,
+            started_at=runtime.clock.now(),
+            generation=plan.generation,
+        )
+        write_run(runtime.ledger, run, runtime.actor, "run.start")
+        return _drive(runtime, plan, run, listener, stay_at_gates)
+
+
+def _exists(run: Run) -> InputError:
+    more = f"snaphold runs show {run.id}"
+    if not run.has_ended:
+        more = f"snaphold runs resume {run.id}"
+    return InputError(
+        f"this run exists already: {run.id}, {run.status.value}",
+        f"{run.playbook} was started for {run.incident} by {run.requested_by}, generation {run.generation}",
+        f"{more}; for a deliberate second run: --generation {run.generation + 1}",
+    )
+
+
+def resume_run(runtime: Runtime, id: str, *, listener: Listener = nobody, stay_at_gates: bool = True) -> Run:
+    """Take up a run where it was left, and return it as it ended, or as it was left again. An ended run is returned.
+
+    Raises InputError (no such run), LedgerError (its plan was changed), BusyError and the rest as `start_run`.
+    """
+    find_run(runtime.ledger, id)
+    with sole_driver(driver_lock(runtime.configuration, id), id):
+        run = find_run(runtime.ledger, id)
+        if run.has_ended:
+            return run
+        plan = read_plan(runtime.configuration, run)
+        change_run(runtime.configuration, runtime.ledger, id, runtime.actor, "run.resume", _resumed)
+        return _drive(runtime, plan, run, listener, stay_at_gates)
+
+
+def _resumed(run: Run) -> Run:
+    return run.model_copy(update={"status": RunStatus.RUNNING})
+
+
+def cancel_run(runtime: Runtime, id: str) -> Run:
+    """Have a run stop before its next action, for good, also while it waits; return it. See `request_cancel`."""
+    run = request_cancel(runtime.configuration, runtime.ledger, id, runtime.actor, runtime.clock)
+    wake_run(runtime, id)
+    return run
+
+
+def wake_run(runtime: Runtime, id: str) -> None:
+    """Have the process that drives the run, if there is one, look at the register now."""
+    if is_held(driver_lock(runtime.configuration, id)):
+        _engine_module().wake(runtime.configuration, id)
+
+
+def _engine_module() -> Any:
+    try:
+        from snaphold.engine import durable
+    except ModuleNotFoundError as error:
+        raise MissingToolError(
+            f"the Python package {error.name} is not installed", "runs need it", "pip install 'snaphold[run]'"
+        ) from error
+    return durable
+
+
+def _drive(runtime: Runtime, plan: Plan, run: Run, listener: Listener, stay_at_gates: bool) -> Run:
+    durable = _engine_module()
+    drive = Drive(runtime, plan, run, listener, stay_at_gates)
+    interrupted = False
+    with durable.launched(drive):
+        durable.begin(drive)
+        while not _finished(drive):
+            try:
+                with drive.changed:
+                    drive.changed.wait(_PATIENCE_SECONDS)
+            except KeyboardInterrupt:
+                if interrupted:
+                    raise
+                interrupted = True
+                durable.leave(drive)
+        durable.settle(drive)
+    left = drive.left.get(run.id)
+    if left is not None and left.cause is not None:
+        raise _explained(left.cause, run)
+    if left is not None and interrupted:
+        raise KeyboardInterrupt
+    return find_run(runtime.ledger, run.id)
+
+
+def _finished(drive: Drive) -> bool:
+    return drive.run.id in drive.finished
+
+
+def _explained(cause: Exception, run: Run) -> Exception:
+    if isinstance(cause, SnapholdError):
+        return cause
+    return SnapholdError(
+        f"{run.id} cannot go on in this process",
+        f"{type(cause).__name__}: {cause}",
+        f"nothing is lost; when the fault is mended: snaphold runs resume {run.id}",
+    )

@@ -1,0 +1,319 @@
+"""Durable runs on DBOS: every answer that the interpreter gets is recorded in the run's own SQLite file.
+
+A process that dies loses nothing but the step that it was in; the ledger keeps that step from happening twice. Branches
+that run side by side are child workflows, each with a history of its own: threads that share one history would number
+their steps in the order of chance, and a queue polls once a second (docs/reference/durable-runs.md has the measurements).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowHandle
+from sqlalchemy.event import listen
+
+from snaphold.clock import parse_time
+from snaphold.config import Configuration
+from snaphold.engine.drive import Drive, RunLeftError
+from snaphold.engine.interpreter import Interpreter
+from snaphold.engine.plan import plan_from
+from snaphold.engine.recorded import (
+    answer_from,
+    answer_to,
+    branch_from,
+    branch_to,
+    result_from,
+    result_to,
+)
+from snaphold.engine.run import Reason, runs_folder
+from snaphold.engine.steps import Act, Answer, Branch, BranchResult, Gate, RunBranch, StepEvent, Tick
+from snaphold.errors import SnapholdError
+
+APPLICATION_VERSION = "snaphold-run-1"
+"""Changes only when the interpreter records other steps for the same playbook; open runs then need the old version."""
+WAKE = "wake"
+LONGEST_RECEIVE_SECONDS = 60.0
+"""A lost wake-up call delays a run by no more than this."""
+NOTICE_SECONDS = 0.1
+RESULT_POLL_SECONDS = 0.02
+LONGEST_SETTLE_SECONDS = 10.0
+BUSY_MILLISECONDS = 30_000
+_TERMINAL = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_drives: list[Drive] = []
+Recorded = TypeVar("Recorded")
+
+
+def state_path(configuration: Configuration, run: str) -> Path:
+    """Return the SQLite file that holds the recorded steps of a run."""
+    return runs_folder(configuration) / f"{run}.sqlite"
+
+
+@contextmanager
+def launched(drive: Drive) -> Generator[None, None, None]:
+    """Have DBOS drive the run for the length of the block; what an earlier process left unfinished starts by itself."""
+    configuration = drive.runtime.configuration
+    log = _log_to(runs_folder(configuration) / f"{drive.run.id}.log")
+    path = state_path(configuration, drive.run.id)
+    engine = _engine(path)
+    _drives.append(drive)
+    try:
+        DBOS(
+            config={
+                "name": "snaphold",
+                "system_database_url": f"sqlite:///{path}",
+                "system_database_engine": engine,
+                "executor_id": drive.run.id,
+                "application_version": APPLICATION_VERSION,
+                "serializer": DBOSPortableJSONSerializer(),
+                "notification_listener_polling_interval_sec": NOTICE_SECONDS,
+                "log_level": "WARNING",
+                "enable_otlp": False,
+            }
+        )
+        DBOS.launch()
+        yield
+    finally:
+        DBOS.destroy()
+        engine.dispose()
+        _drives.remove(drive)
+        logging.getLogger("dbos").removeHandler(log)
+        log.close()
+
+
+def begin(drive: Drive) -> None:
+    """Start the run's workflow, or leave it alone when it was started before."""
+    known = DBOS.get_workflow_status(drive.run.id)
+    if known is not None and known.app_version != APPLICATION_VERSION:
+        raise SnapholdError(
+            f"{drive.run.id} was started by another version of the run engine",
+            f"it recorded {known.app_version}, this is {APPLICATION_VERSION}",
+            "finish it with the version that started it, or cancel it and start a new generation",
+        )
+    with SetWorkflowID(drive.run.id):
+        DBOS.start_workflow(run_workflow, drive.plan.to_document())
+
+
+def settle(drive: Drive) -> None:
+    """Wait until the run's end stands in its own history too, so that nothing is left to do for the next process."""
+    deadline = time.monotonic() + LONGEST_SETTLE_SECONDS
+    while drive.run.id not in drive.left and time.monotonic() < deadline:
+        known = DBOS.get_workflow_status(drive.run.id)
+        if known is not None and known.status in _TERMINAL:
+            return
+        time.sleep(RESULT_POLL_SECONDS)
+
+
+def leave(drive: Drive) -> None:
+    """Ask every part of the run to let go at its next step, and wake those that wait."""
+    drive.leaving.set()
+    for workflow in DBOS.list_workflows(status="PENDING", load_input=False):
+        DBOS.send(workflow.workflow_id, {}, WAKE)
+
+
+def wake(configuration: Configuration, run: str) -> None:
+    """Have the process that drives the run look at the register now. The register is the truth, not this message."""
+    path = state_path(configuration, run)
+    if not path.exists():
+        return
+    engine = _engine(path)
+    client = DBOSClient(system_database_engine=engine, serializer=DBOSPortableJSONSerializer())
+    try:
+        for workflow in client.list_workflows(status="PENDING", load_input=False):
+            client.send(workflow.workflow_id, {}, WAKE)
+    finally:
+        client.destroy()
+        engine.dispose()
+
+
+@DBOS.workflow(name="run", max_recovery_attempts=None)
+def run_workflow(document: dict[str, Any]) -> str:
+    """Run the pinned plan and return the run's status."""
+    drive = _drives[-1]
+    plan = plan_from(document)
+
+    def body() -> str:
+        result = _interpreter(drive).run(plan.playbook, plan.inputs)
+        return DBOS.run_step({"name": "end"}, lambda: drive.end(result))
+
+    return drive.watch(drive.run.id, body)
+
+
+@DBOS.workflow(name="branch", max_recovery_attempts=None)
+def branch_workflow(document: dict[str, Any]) -> dict[str, Any]:
+    """Run one branch and return how it went."""
+    drive = _drives[-1]
+    branch = branch_from(document)
+    return drive.watch(_branch_id(drive, branch), lambda: result_to(_interpreter(drive).run_branch(branch)))
+
+
+def _interpreter(drive: Drive) -> Interpreter:
+    return Interpreter(drive.plan.playbooks, drive.plan.incident.id, DurableSteps(drive), drive.listener)
+
+
+def _branch_id(drive: Drive, branch: Branch) -> str:
+    return f"{drive.run.id}/{branch.path}"
+
+
+class DurableSteps:
+    """The surroundings of an interpreter inside a workflow: each answer is a recorded step."""
+
+    def __init__(self, drive: Drive) -> None:
+        self.drive = drive
+
+    def act(self, act: Act) -> Answer:
+        """See `Steps.act`."""
+        recorded, before = _step(f"act {act.path}", lambda: answer_to(self.drive.act(act)))
+        return answer_from(recorded, before=before)
+
+    def pause(self, length: timedelta) -> Tick:
+        """See `Steps.pause`."""
+        tick, _ = self._tick()
+        end = parse_time(tick.at) + length
+        while not tick.cancelled and parse_time(tick.at) < end:
+            _receive((end - parse_time(tick.at)).total_seconds())
+            tick, _ = self._tick()
+        return tick
+
+    def _tick(self) -> tuple[Tick, bool]:
+        recorded, before = _step("tick", lambda: vars(self.drive.tick()))
+        return Tick(**recorded), before
+
+    def ask(self, gate: Gate) -> Answer:
+        """See `Steps.ask`."""
+        opened, before = _step(f"ask {gate.path}", lambda: dict(self.drive.open_gate(gate)))
+        began = opened["began"]
+        if opened["fault"]:
+            return Answer("failed", began, began, detail=opened["fault"], reason=Reason.FAILED, before=before)
+        told = ""
+        while True:
+            seen, before = _step(f"look {gate.path}", lambda: self._look(gate))
+            if seen["state"] != "waiting":
+                break
+            if seen["asked_of"] != told:
+                told = seen["asked_of"]
+                self.drive.listener(StepEvent("waiting", gate.path, detail=self.drive.describe_gate(gate), before=before))
+            _receive(seen["left"])
+        return self._decided(gate, began, seen, before)
+
+    def _look(self, gate: Gate) -> dict[str, Any]:
+        try:
+            return dict(self.drive.look_at_gate(gate))
+        except RunLeftError as left:
+            if left.waiting:
+                self.drive.listener(StepEvent("waiting", gate.path, detail=self.drive.describe_gate(gate)))
+            raise
+
+    def _decided(self, gate: Gate, began: str, seen: Mapping[str, Any], before: bool) -> Answer:
+        outcome, detail = str(seen["state"]), str(seen["detail"])
+        if outcome == "approved" and gate.grants is not None:
+            granted, before = _step(f"grant {gate.path}", lambda: dict(self.drive.grant(gate, list(seen["by"]))))
+            if granted["fault"]:
+                return Answer("failed", began, seen["at"], detail=granted["fault"], reason=Reason.FAILED, before=before)
+            detail = f"{detail}; {granted['grant']} gives {gate.grants.role}"
+        return Answer(outcome, began, seen["at"], detail=detail, before=before)
+
+    def side_by_side(self, branches: Sequence[Branch], at_once: int, run: RunBranch) -> list[BranchResult]:
+        """See `Steps.side_by_side`. One at a time needs no child workflows."""
+        if at_once == 1 or len(branches) == 1:
+            return _one_by_one(branches, run)
+        going: dict[int, WorkflowHandle[dict[str, Any]]] = {}
+        results: dict[int, BranchResult] = {}
+        upcoming = list(enumerate(branches))
+        while upcoming or going:
+            while upcoming and len(going) < at_once:
+                index, branch = upcoming.pop(0)
+                with SetWorkflowID(_branch_id(self.drive, branch)):
+                    going[index] = DBOS.start_workflow(branch_workflow, branch_to(branch))
+            # Which one was first is a recorded step: what happens next must not depend on the speed of a replay.
+            index, _ = _step("first", lambda: self._first(going))
+            results[index] = result_from(going.pop(index).get_result(polling_interval_sec=RESULT_POLL_SECONDS))
+            if results[index].reason is not Reason.NONE:
+                upcoming.clear()
+        return [results[index] for index in sorted(results)]
+
+    def _first(self, going: Mapping[int, WorkflowHandle[dict[str, Any]]]) -> int:
+        """Wait until a branch has ended and return its number; let go when every branch that is left has let go."""
+        drive = self.drive
+        while True:
+            with drive.changed:
+                ended = [index for index, handle in going.items() if handle.workflow_id in drive.finished]
+                if not ended:
+                    ended = [index for index, handle in going.items() if _was_recorded(handle)]
+                done = [index for index in ended if going[index].workflow_id not in drive.left]
+                if done:
+                    return done[0]
+                if len(ended) == len(going):
+                    raise _worst([drive.left[handle.workflow_id] for handle in going.values()])
+                drive.changed.wait(1.0)
+
+
+def _one_by_one(branches: Sequence[Branch], run: RunBranch) -> list[BranchResult]:
+    results: list[BranchResult] = []
+    for branch in branches:
+        results.append(run(branch))
+        if results[-1].reason is not Reason.NONE:
+            break
+    return results
+
+
+def _was_recorded(handle: WorkflowHandle[Any]) -> bool:
+    """Return whether the branch has ended, also when that was in an earlier process."""
+    return handle.get_status().status in _TERMINAL
+
+
+def _worst(left: Sequence[RunLeftError]) -> RunLeftError:
+    for one in left:
+        if one.cause is not None:
+            return RunLeftError(cause=one.cause)
+    return RunLeftError(waiting=all(one.waiting for one in left))
+
+
+def _step(name: str, work: Callable[[], Recorded]) -> tuple[Recorded, bool]:
+    """Return what a recorded step gave, and whether it was recorded by an earlier process."""
+    ran: list[bool] = []
+
+    def once() -> Recorded:
+        ran.append(True)
+        return work()
+
+    return DBOS.run_step({"name": name}, once), not ran
+
+
+def _receive(seconds: float) -> None:
+    """Wait so long at most, or until somebody sends a wake-up call."""
+    DBOS.recv(WAKE, timeout_seconds=min(max(seconds, 0.0), LONGEST_RECEIVE_SECONDS))
+
+
+def _engine(path: Path) -> sa.Engine:
+    """Return an engine of our own: DBOS's has no write-ahead log, and is twenty times slower."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_MILLISECONDS / 1000})
+
+    def tune(connection: Any, _record: Any) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        # NORMAL may lose the last steps in a power cut. They run again then, and the ledger, which is FULL, has them.
+        for pragma in ("journal_mode=wal", "synchronous=normal", f"busy_timeout={BUSY_MILLISECONDS}", "foreign_keys=on"):
+            connection.execute(f"pragma {pragma}")
+
+    listen(engine, "connect", tune)
+    return engine
+
+
+def _log_to(path: Path) -> logging.Handler:
+    """Send what DBOS logs to the run's own file; people and programs read our output, not the engine's."""
+    logger = logging.getLogger("dbos")
+    logger.propagate = False
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    handler = logging.FileHandler(path, delay=True, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    return handler
