@@ -82,6 +82,7 @@ class Capacity(Value):
 
     total: int | None
     free: int | None
+    storage: str = Field(default="", description="Which storage it is: pools of the same one share its room.")
 
 
 class Estimate(Value):

@@ -15,7 +15,7 @@ from types import FrameType
 
 from snaphold.clock import SystemClock
 from snaphold.domain.outcome import Outcome
-from snaphold.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_FAILED, SnapholdError
+from snaphold.errors import EXIT_DONE, EXIT_FAILED, SnapholdError
 from snaphold.providers.base import JobState, JobStatus
 from snaphold.providers.job_folder import JobFolder, JobJournal
 from snaphold.providers.job_run import run_job
@@ -30,8 +30,7 @@ class JobStoppedError(SnapholdError):
 def main(argv: Sequence[str]) -> int:
     """Do the job of a folder once and return 0 when it left a result, 1 when it failed."""
     if not argv:
-        sys.stderr.write("usage: python -m snaphold.providers.job FOLDER [LOCK]\n")
-        return EXIT_BAD_INPUT
+        raise SystemExit("usage: python -m snaphold.providers.job FOLDER [LOCK]")
     folder = JobFolder(Path(argv[0]).resolve())
     lock = int(argv[1]) if len(argv) > 1 else folder.try_lock()
     if lock is None or folder.status() is not None:

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from snaphold.secrets import redact
 
 INVENTORY = "inventory.jsonl"
 STAGING = "staging"
+CHANGED = "changed.json"
 
 
 class JobOrder(Value):
@@ -111,6 +114,12 @@ class JobFolder:
         line = json.dumps({"at": format_time(at), "event": event, **fields}, ensure_ascii=False, default=str)
         with (self.path / "log.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(redact(line) + "\n")
+
+    def write_changed(self, paths: Sequence[str]) -> str:
+        """Keep the full list of the files that changed during the copy; return its SHA-256 for the restore point."""
+        text = json.dumps(list(paths))
+        self._replace(CHANGED, text)
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
     def count_launch(self) -> int:
         """Record one launch of the job process and return how many there were, this one included."""

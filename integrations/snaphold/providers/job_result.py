@@ -29,7 +29,8 @@ def judge(
     faults = [*findings, *copied.findings, *_differences(counted, copied)]
     changed = changed_since(folder.inventory)
     if changed:
-        faults.append(f"{len(changed)} files changed during the copy: {name_paths(changed)}")
+        listed = folder.write_changed(changed)
+        faults.append(f"{len(changed)} files changed during the copy (list {listed}): {name_paths(changed)}")
     outcome = Outcome.PARTIAL if faults or not copied.complete else Outcome.SUCCEEDED
     if facts.taken_at is None:
         raise ProviderError(f"job {order.job} kept no time of its copy", do=f"look into {folder.path}")

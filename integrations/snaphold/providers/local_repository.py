@@ -140,10 +140,11 @@ class LocalRepository(ABC):
     def capacity(self) -> Capacity:
         """Return the room of the file system behind the pool, in bytes."""
         try:
-            room = os.statvfs(_nearest(self.place.pool_folder))
+            folder = _nearest(self.place.pool_folder)
+            room, device = os.statvfs(folder), folder.stat().st_dev
         except OSError as error:
             raise StorageError(f"the room behind pool {self.place.pool.name} cannot be read", error.strerror) from error
-        return Capacity(total=room.f_blocks * room.f_frsize, free=room.f_bavail * room.f_frsize)
+        return Capacity(total=room.f_blocks * room.f_frsize, free=room.f_bavail * room.f_frsize, storage=f"device-{device}")
 
     def estimate(self, workload: Workload) -> Estimate:
         """Return the size of the source: an upper limit of what a backup adds."""

@@ -36,7 +36,9 @@ from snaphold.providers.restic_output import (
 from snaphold.providers.source import NAMED_PATHS, name_paths
 
 LEGAL_HOLD = "legal-hold"
+BACKUP_WAIT_SECONDS = 600.0
 FULL = Capability(support=Support.FULL)
+PROVED_ON = "real system"
 CAPABILITIES = {
     **dict.fromkeys(Verb, FULL),
     Verb.VERIFY: Capability(
@@ -73,7 +75,7 @@ class Restic(LocalRepository):
 
     def describe(self) -> Description:
         """Return what restic can do."""
-        return Description(provider="restic", engine=self.engine(), capabilities=CAPABILITIES, proved_on="real system")
+        return Description(provider="restic", engine=self.engine(), capabilities=CAPABILITIES, proved_on=PROVED_ON)
 
     def repository_exists(self) -> bool:
         """Return whether the repository has its config file."""
@@ -140,6 +142,7 @@ class Restic(LocalRepository):
             timeout=COPY_TIMEOUT_SECONDS,
             on_line=watch,
             keep_open=order.keep_open,
+            wait=BACKUP_WAIT_SECONDS,
         )
         stored = self._snapshots(_tag("key", order.key))
         if not stored or not summary:

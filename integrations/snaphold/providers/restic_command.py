@@ -12,8 +12,8 @@ from snaphold.hosts.local import run_command
 from snaphold.providers.place import RepositoryPlace
 from snaphold.providers.restic_output import LOCKED, cause_of, explain, read_version
 
-LOCK_WAIT_SECONDS = 600.0
-LOCK_RETRY_SECONDS = 5.0
+LOCK_WAIT_SECONDS = 60.0
+LOCK_RETRY_SECONDS = 2.0
 CALL_TIMEOUT_SECONDS = 300.0
 _VERSION_TIMEOUT_SECONDS = 30.0
 
@@ -73,13 +73,14 @@ class ResticCommand:
         timeout: float = CALL_TIMEOUT_SECONDS,
         on_line: Callable[[str], None] | None = None,
         keep_open: Sequence[int] = (),
+        wait: float = LOCK_WAIT_SECONDS,
     ) -> CompletedCommand:
         """Run a command that locks the repository; return what it did.
 
         While the repository is locked, stale locks are removed (plain `unlock`: it leaves living ones) and the call is
-        repeated for up to ten minutes. Raises InputError, StorageError or ProviderError when it fails.
+        repeated for up to `wait` seconds. Raises InputError, StorageError or ProviderError when it fails.
         """
-        deadline = time.monotonic() + LOCK_WAIT_SECONDS
+        deadline = time.monotonic() + wait
         while True:
             done = self.call(*arguments, timeout=timeout, on_line=on_line, keep_open=keep_open)
             if done.code in good:

@@ -1,0 +1,89 @@
+"""Looks at the pools of the configuration and at an asset's size, for the routing of backups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from snaphold.config import BackupKind, Pool, Route
+from snaphold.context import Context
+from snaphold.documents import suggest
+from snaphold.domain.asset import Asset
+from snaphold.domain.authority import PromotionException
+from snaphold.domain.classification import classify
+from snaphold.domain.plan import PoolRoom, Room, candidate_pools, effective_tiers
+from snaphold.errors import InputError, MissingToolError, SnapholdError
+
+
+def find_assets(names: Iterable[str], context: Context) -> list[Asset]:
+    """Return assets of the configuration. Raises InputError naming every one that is unknown."""
+    known = {asset.id: asset for asset in context.configuration.assets}
+    wanted = list(dict.fromkeys(names))
+    unknown = [f"{name!r} {suggest(name, list(known))}".rstrip() for name in wanted if name not in known]
+    if unknown:
+        raise InputError(
+            "there are assets that the configuration does not know",
+            "; ".join(unknown[:10]),
+            "add them under assets in snaphold.yaml, or correct the incident",
+        )
+    return [known[name] for name in wanted]
+
+
+def tiers_of_assets(context: Context) -> dict[str, str]:
+    """Return the effective tier of every asset: rules, the incident's exceptions, and what critical assets need."""
+    configuration = context.configuration
+    classified = classify(
+        configuration.assets,
+        configuration.tiers,
+        configuration.classification,
+        exceptions=context.ledger.records(PromotionException, context.incident.id),
+        now=context.clock.now(),
+    )
+    return effective_tiers(classified, {asset.id: asset.depends_on for asset in configuration.assets})
+
+
+def pools_for(asset: Asset, tier: str, context: Context, chosen: str = "") -> tuple[str, ...]:
+    """Return the pools for an asset in order of preference; only the chosen one when somebody chose."""
+    pools = [pool.name for pool in context.configuration.pools]
+    if chosen:
+        if chosen not in pools:
+            why = suggest(chosen, pools) or f"configured: {', '.join(pools) or 'none'}"
+            raise InputError(f"there is no pool {chosen!r}", why, "add it under pools in snaphold.yaml")
+        return (chosen,)
+    return candidate_pools(asset.id, tier, asset.protection.pool, _routes(context.configuration.routes), pools)
+
+
+def look_at_pools(names: Iterable[str], context: Context) -> Room:
+    """Return the room of the pools, and which must not be used.
+
+    Raises MissingToolError when a pool's engine is not installed: another engine would not be what was configured.
+    """
+    wanted = dict.fromkeys(names)
+    return Room({pool.name: _look(pool, context) for pool in context.configuration.pools if pool.name in wanted})
+
+
+def wants_full(context: Context) -> bool:
+    """Return whether the incident's severity asks for a full backup; a rule for its category goes first."""
+    incident = context.incident
+    rules = [rule for rule in context.configuration.severities if rule.severity == incident.severity]
+    mine = [rule for rule in rules if rule.category == incident.category] or [rule for rule in rules if rule.category is None]
+    return not mine or mine[0].backup is BackupKind.FULL
+
+
+def _routes(routes: Iterable[Route]) -> list[tuple[tuple[str, ...], str, str | None]]:
+    return [(route.tiers, route.primary, route.alternate) for route in routes]
+
+
+def _look(pool: Pool, context: Context) -> PoolRoom:
+    if pool.compromised:
+        return PoolRoom(pool.name, None, None, pool.reserve, fault="is marked as compromised")
+    provider = context.provider(pool.name)
+    try:
+        provider.describe()
+        health = provider.check_health()
+        capacity = provider.capacity()
+    except MissingToolError:
+        raise
+    except SnapholdError as error:
+        return PoolRoom(pool.name, None, None, pool.reserve, fault=f"cannot be used: {error.what}")
+    fault = "" if health.fit else f"cannot be used: {'; '.join(health.reasons)}"
+    return PoolRoom(pool.name, capacity.total, capacity.free, pool.reserve, capacity.storage, fault)
