@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from snaphold.clock import format_time
+from snaphold.clock import format_duration, format_time
 from snaphold.config import Configuration
 from snaphold.context import Context
 from snaphold.domain.authority import Approval, ApprovalState, ApprovalVote, Decision
@@ -63,20 +64,23 @@ def open_request(gate: Gate, context: Context, requested_by: str) -> Approval:
             asked_of=gate.asked_of, requested_by=requested_by, requested_at=now, expires_at=now + gate.within,
             needed=gate.needed,
         )  # fmt: skip
-        _check_people(context.configuration, approval, gate)
+        check_people(context.configuration, gate, requested_by)
         _write(context.ledger, approval, context.actor, "approval.ask", {"ask": approval.ask, "asked_of": gate.asked_of})
         return approval
 
 
-def _check_people(configuration: Configuration, approval: Approval, gate: Gate) -> None:
-    for asked_of in (gate.asked_of, gate.escalate.to if gate.escalate else gate.asked_of):
-        able = _people(configuration, asked_of) - {approval.requested_by}
-        if len(able) < approval.needed:
+def check_people(configuration: Configuration, gate: Gate, requested_by: str) -> tuple[str, ...]:
+    """Return the ids of those who could answer first. Raises InputError when they, or the second line, are too few."""
+    groups = [gate.asked_of, *([gate.escalate.to] if gate.escalate else [])]
+    able = {asked_of: _people(configuration, asked_of) - {requested_by} for asked_of in groups}
+    for asked_of, people in able.items():
+        if len(people) < gate.needed:
             raise InputError(
-                f"nobody could approve {gate.path}" if not able else f"too few people could approve {gate.path}",
-                f"{approval.needed} must approve; {asked_of} has {len(able)} besides the requester {approval.requested_by}",
+                f"too few people could approve {gate.path}" if people else f"nobody could approve {gate.path}",
+                f"{gate.needed} must approve; {asked_of} has {len(people)} besides the requester {requested_by}",
                 "add people to the role in snaphold.yaml",
             )
+    return tuple(sorted(able[gate.asked_of]))
 
 
 def judge(gate: Gate, context: Context) -> Approval:
@@ -110,6 +114,7 @@ def decide(
     """
     if decision is Decision.EXPIRED or not reason.strip():
         raise InputError("an answer needs a reason", do="--reason TEXT says why, and stands in the audit trail for good")
+    find_approval(ledger, id)
     with exclusively(_lock(configuration, id)):
         approval = find_approval(ledger, id)
         _check_open(approval, now)
@@ -167,12 +172,10 @@ def describe_end(approval: Approval) -> str:
 
 
 def _length(waited: timedelta) -> str:
-    from snaphold.clock import format_duration
-
     return format_duration(timedelta(seconds=round(waited.total_seconds())))
 
 
-def _lock(configuration: Configuration, id: str) -> Any:
+def _lock(configuration: Configuration, id: str) -> Path:
     return configuration.state_folder / "approvals" / f"{id}.lock"
 
 

@@ -277,12 +277,19 @@ def _worst(left: Sequence[RunLeftError]) -> RunLeftError:
 
 
 def _step(name: str, work: Callable[[], Recorded]) -> tuple[Recorded, bool]:
-    """Return what a recorded step gave, and whether it was recorded by an earlier process."""
+    """Return what a recorded step gave, and whether it was recorded by an earlier process.
+
+    A failure of a playbook's step is an answer. An exception is a fault of the surroundings: the run is left, and
+    nothing is recorded, so that the next process does the step again.
+    """
     ran: list[bool] = []
 
     def once() -> Recorded:
         ran.append(True)
-        return work()
+        try:
+            return work()
+        except Exception as error:
+            raise RunLeftError(cause=error) from error
 
     return DBOS.run_step({"name": name}, once), not ran
 

@@ -1,0 +1,235 @@
+"""Durable runs on DBOS, in one process; tests/chaos kills it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snaphold.domain.authority import Approval, ApprovalState, Grant
+from snaphold.engine.driver import cancel_run, resume_run
+from snaphold.engine.plan import plan_path
+from snaphold.engine.run import Reason, Run, RunStatus, driver_lock
+from snaphold.engine.locks import sole_driver
+from snaphold.errors import BusyError, InputError, LedgerError
+from snaphold.ledger.entry import Event
+from support.run_lab import World, make_world, outcomes, plan_of, trial
+
+GATE = """steps:
+  - id: before
+    do: lab.read
+    out: {text: string}
+  - id: gate
+    approve: {ask: "Do $before.text?", from: group/managers, within: 10m}
+  - id: after
+    do: lab.write
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world of its own for each test."""
+    return make_world(tmp_path, monkeypatch)
+
+
+def test_a_run_goes_through_and_is_in_the_register_and_in_the_audit_trail(world: World) -> None:
+    run = world.start(
+        plan_of(
+            "steps:\n  - {id: one, do: lab.read, out: {text: string}}\n  - {id: two, do: lab.write, with: {text: $one.text}}\n"
+        )
+    )
+    assert (run.status, outcomes(run)) == (RunStatus.DONE, [("one", "succeeded"), ("two", "succeeded")])
+    entries = world.runtime().ledger.entries(run=run.id)
+    assert [(entry.event, entry.action) for entry in entries] == [
+        (Event.RUN, "run.start"), (Event.INTENT, "lab.read"), (Event.OUTCOME, "lab.read"),
+        (Event.INTENT, "lab.write"), (Event.OUTCOME, "lab.write"), (Event.RUN, "run.end"),
+    ]  # fmt: skip
+    assert entries[3].key == "INC-1/two/-/1"
+    assert entries[0].detail["change_record"] == "CHG1"
+
+
+def test_the_same_run_is_not_started_twice_and_another_generation_is_a_run_of_its_own(world: World) -> None:
+    body = "steps:\n  - {id: one, do: lab.start}\n"
+    world.start(plan_of(body))
+    with pytest.raises(InputError, match="exists already"):
+        world.start(plan_of(body))
+    assert world.start(plan_of(body, generation=2)).status is RunStatus.DONE
+    assert world.lab.vendor.starts() == ["INC-1/one/orders-db/1", "INC-1/one/orders-db/2"]
+
+
+def test_a_run_waits_at_a_gate_is_left_and_goes_on_where_it_stood(world: World) -> None:
+    run = world.start(plan_of(GATE), stay_at_gates=False)
+    assert (run.status, run.exit_code) == (RunStatus.WAITING, 5)
+    approval = world.runtime().ledger.records(Approval)[0]
+    assert (approval.ask, approval.state) == ("Do text?", ApprovalState.WAITING)
+    world.vote(approval.id, "ben", "approved")
+    run = resume_run(world.runtime(), run.id, listener=world.listen)
+    assert (run.status, [outcome for _, outcome in outcomes(run)]) == (RunStatus.DONE, ["succeeded", "approved", "succeeded"])
+    assert world.lab.calls == ["text", "text"], "the first step was not done again"
+
+
+@pytest.mark.parametrize(
+    ("votes", "status", "reason", "code"),
+    [
+        ((("ben", "approved"),), RunStatus.DONE, Reason.NONE, 0),
+        ((("ben", "denied"),), RunStatus.FAILED, Reason.DENIED, 4),
+    ],
+)
+def test_an_answer_reaches_a_waiting_run(
+    world: World, votes: tuple[tuple[str, str], ...], status: RunStatus, reason: Reason, code: int
+) -> None:
+    world.answers = {"gate": votes}
+    run = world.start(plan_of(GATE))
+    assert (run.status, run.reason, run.exit_code) == (status, reason, code)
+    assert ("after", "succeeded") in outcomes(run) or status is not RunStatus.DONE
+    assert len(run.steps) == (3 if status is RunStatus.DONE else 2)
+
+
+def test_a_cancel_reaches_a_waiting_run_at_once(world: World) -> None:
+    world.answers = {"gate": (("ben", "cancel"),)}
+    run = world.start(plan_of(GATE))
+    assert (run.status, run.cancel_requested) == (RunStatus.CANCELLED, "ben")
+    assert run.ended_at is not None
+    assert (run.ended_at - run.started_at).total_seconds() < 5
+
+
+def test_a_cancelled_run_is_not_revived_by_resuming_it(world: World) -> None:
+    run = world.start(plan_of(GATE), stay_at_gates=False)
+    assert cancel_run(world.runtime("ben"), run.id).status is RunStatus.CANCELLED
+    assert resume_run(world.runtime(), run.id).status is RunStatus.CANCELLED
+    assert world.lab.calls == ["text"]
+    with pytest.raises(InputError, match="has ended already"):
+        cancel_run(world.runtime(), run.id)
+
+
+def test_only_one_live_process_drives_a_run(world: World) -> None:
+    run = world.start(plan_of(GATE), stay_at_gates=False)
+    with (
+        sole_driver(driver_lock(world.configuration, run.id), run.id),
+        pytest.raises(BusyError, match="driven by a live process"),
+    ):
+        resume_run(world.runtime(), run.id)
+
+
+def test_a_plan_that_was_changed_is_refused(world: World) -> None:
+    run = world.start(plan_of(GATE), stay_at_gates=False)
+    path = plan_path(world.configuration, run.id)
+    path.write_bytes(path.read_bytes().replace(b"lab.write", b"lab.start"))
+    with pytest.raises(LedgerError, match="was changed"):
+        resume_run(world.runtime(), run.id)
+
+
+def test_nobody_answers_and_the_question_is_escalated_and_then_expires(world: World) -> None:
+    body = GATE.replace("within: 10m", "within: 1s, escalate: {to: group/ciso, within: 1s}")
+    run = world.start(plan_of(body))
+    assert (run.status, run.reason, run.exit_code) == (RunStatus.FAILED, Reason.TIMED_OUT, 6)
+    asked = [event.detail["people"] for event in world.events if event.what == "waiting"]
+    assert asked == [["ben", "cleo"], ["dan"]]
+    assert world.runtime().ledger.records(Approval)[0].state is ApprovalState.EXPIRED
+
+
+def test_an_approval_grants_the_role_for_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make_world(tmp_path, monkeypatch, sign=True, authority={"grant_required": ["lab.write"]})
+    world.answers = {"gate": (("ben", "approved"),)}
+    run = world.start(plan_of(GATE.replace("within: 10m", "within: 10m, grants: {role: backup-emergency, for: 2h}")))
+    assert run.status is RunStatus.DONE, run.why
+    grant = world.runtime().ledger.records(Grant)[0]
+    assert (grant.role, grant.issued_to, grant.issued_by) == ("backup-emergency", "ana", ("ben",))
+
+
+def test_branches_run_side_by_side_and_their_outputs_reach_what_follows(world: World) -> None:
+    slow = "do: lab.read, with: {says: slow, text: "
+    body = f"""steps:
+  - id: both
+    parallel:
+      - - {{id: left, {slow}L}}, out: {{text: string}}}}
+      - - {{id: right, {slow}R}}, out: {{text: string}}}}
+  - {{id: join, do: lab.read, with: {{text: "$left.text$right.text"}}}}
+"""
+    run = world.start(plan_of(body))
+    assert run.status is RunStatus.DONE, run.why
+    assert world.lab.calls[-1] == "LR"
+    assert run.ended_at is not None
+    assert (run.ended_at - run.started_at).total_seconds() < 0.58, "0.3 s each, one after the other would be 0.6 s"
+
+
+def test_items_run_at_most_so_many_at_once_and_none_starts_after_a_failure(world: World) -> None:
+    part = trial(
+        "inputs:\n  asset: {type: string, required: true}\nsteps:\n  - {id: go, do: lab.start, with: {asset: $inputs.asset, says: $inputs.asset}}\n",
+        name="part",
+    )
+    body = "inputs:\n  list: {type: list, required: true}\nsteps:\n  - {id: each, call: part, for_each: $inputs.list, at_once: 2, with: {asset: $item}}\n"
+    run = world.start(plan_of(body, part, list=["slow", "refused", "a", "b", "c"]))
+    assert run.status is RunStatus.FAILED
+    assert sorted(outcomes(run)) == [("each.go", "failed"), ("each.go", "succeeded")]
+    assert [line.item for line in run.steps] == ["slow", "refused"]
+
+
+def test_a_failed_branch_lets_the_others_finish_and_fails_the_step(world: World) -> None:
+    body = """steps:
+  - id: both
+    parallel:
+      - - {id: bad, do: lab.read, with: {says: refused}}
+      - - {id: good, do: lab.read, with: {says: slow}}
+        - {id: more, do: lab.write}
+  - {id: never, do: lab.write}
+"""
+    run = world.start(plan_of(body))
+    assert (run.status, outcomes(run)) == (RunStatus.FAILED, [("bad", "failed"), ("good", "succeeded"), ("more", "succeeded")])
+
+
+def test_a_gate_in_one_branch_is_left_only_when_the_other_branch_has_ended(world: World) -> None:
+    body = """steps:
+  - id: both
+    parallel:
+      - - {id: gate, approve: {ask: "?", from: group/managers, within: 10m}}
+        - {id: one, do: lab.write}
+      - - {id: work, do: lab.read, with: {says: slow, text: work}}
+        - {id: two, do: lab.write, with: {text: two}}
+"""
+    run = world.start(plan_of(body), stay_at_gates=False)
+    assert run.status is RunStatus.WAITING
+    assert world.lab.calls == ["work", "two"]
+    world.vote(world.runtime().ledger.records(Approval)[0].id, "cleo", "approved")
+    run = resume_run(world.runtime(), run.id)
+    assert run.status is RunStatus.DONE
+    assert world.lab.calls == ["work", "two", "text"]
+
+
+def test_a_fault_of_the_surroundings_leaves_the_run_and_fails_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise LedgerError("the ledger is out of reach")
+
+    plan = plan_of("steps:\n  - {id: one, do: lab.read}\n  - {id: two, do: lab.read}\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("snaphold.engine.drive.Drive.is_cancelled", broken)
+        with pytest.raises(LedgerError, match="out of reach"):
+            world.start(plan)
+    assert world.run().status is RunStatus.RUNNING
+    assert resume_run(world.runtime(), plan.run).status is RunStatus.DONE
+
+
+def test_a_step_that_takes_too_long_is_unknown_and_ends_the_run(world: World) -> None:
+    run = world.start(
+        plan_of("steps:\n  - {id: one, do: lab.write, timeout: 1s, with: {says: wait}}\n  - {id: two, do: lab.read}\n")
+    )
+    world.lab.gate.set()
+    assert (outcomes(run), run.exit_code) == ([("one", "unknown")], 6)
+
+
+def test_a_run_has_no_pickle_in_its_file_and_nobody_else_can_read_it(world: World) -> None:
+    import sqlite3
+
+    run = world.start(plan_of(GATE), stay_at_gates=False)
+    path = world.configuration.state_folder / "runs" / f"{run.id}.sqlite"
+    with sqlite3.connect(path) as connection:
+        kinds = {row[0] for row in connection.execute("select distinct serialization from operation_outputs")}
+        assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
+    connection.close()
+    assert kinds == {"portable_json"}
+    assert {entry.stat().st_mode & 0o077 for entry in path.parent.iterdir()} == {0}
+
+
+def test_the_register_record_of_a_run_reads_back(world: World) -> None:
+    run = world.start(plan_of(GATE), stay_at_gates=False)
+    assert world.runtime().ledger.record(Run, run.id) == run
