@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _DURATION = re.compile(r"(?P<count>[0-9]{1,9})(?P<unit>[smhd])")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST_DURATION = timedelta(days=36_500)
+"""A hundred years: far enough for any retention, near enough for every date to exist."""
 DURATION_PATTERN = r"^[0-9]{1,9}[smhd]$"
 
 
@@ -67,7 +69,10 @@ def parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if not match:
         raise ValueError(f"{text!r} is not a duration: write a whole number and s, m, h or d, e.g. 30s, 5m, 2h, 1d")
-    return timedelta(seconds=int(match["count"]) * _UNIT_SECONDS[match["unit"]])
+    length = timedelta(seconds=int(match["count"]) * _UNIT_SECONDS[match["unit"]])
+    if length > LONGEST_DURATION:
+        raise ValueError(f"{text!r} is too long: a duration is at most {format_duration(LONGEST_DURATION)}")
+    return length
 
 
 def format_duration(length: timedelta) -> str:
@@ -81,6 +86,8 @@ def format_duration(length: timedelta) -> str:
 
 def _read_duration(value: Any) -> timedelta:
     if isinstance(value, timedelta):
+        if not timedelta(0) <= value <= LONGEST_DURATION:
+            raise ValueError(f"a duration is at least 0s and at most {format_duration(LONGEST_DURATION)}")
         return value
     if isinstance(value, str):
         return parse_duration(value)

@@ -3,27 +3,58 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from datetime import timedelta
+import re
+from collections.abc import Mapping
+from datetime import date, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJsonSchema, model_validator
 
 from snaphold.clock import Duration
-from snaphold.documents import load_document, read_model
+from snaphold.documents import Document, load_document, read_model
 from snaphold.domain.asset import Asset
 from snaphold.domain.classification import ClassificationRule
-from snaphold.domain.incident import Severity
+from snaphold.domain.incident import Incident, Severity
 from snaphold.domain.people import Person, Role
 from snaphold.domain.tier import Tier
 from snaphold.domain.value import Identifier, Value
-from snaphold.errors import ConfigurationError, Problem
+from snaphold.errors import ConfigurationError, InputError, Problem
 from snaphold.secrets import SecretReference
 
 FILE_NAME = "snaphold.yaml"
-Named = TypeVar("Named", Tier, Asset, Person, Role, "Pool")
+HOW_TO_MEND = "mend these lines; snaphold config sample shows every key"
+_READ_FROM_FILE: Final[Mapping[str, Any]] = {"source": "file"}
+
+
+def _check_date(text: str) -> str:
+    if text and not (re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) and _is_date(text)):
+        raise ValueError(f"{text!r} is not a date: write YYYY-MM-DD in quotes")
+    return text
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_positive(length: timedelta) -> timedelta:
+    if length <= timedelta(0):
+        raise ValueError("must be longer than 0s")
+    return length
+
+
+Positive = Annotated[Duration, AfterValidator(_check_positive)]
+"""A duration that is not empty."""
+
+Day = Annotated[
+    str, AfterValidator(_check_date), WithJsonSchema({"type": "string", "pattern": r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$"})
+]
+"""A date as text, YYYY-MM-DD; empty when there is none."""
 
 
 class Organisation(Value):
@@ -70,7 +101,7 @@ class Pool(Value):
 class Route(Value):
     """Which pool serves which tiers, and which one when the first is compromised or full."""
 
-    tiers: tuple[Identifier, ...] = Field(description="Tiers.", examples=[["T0", "T1"]])
+    tiers: tuple[Identifier, ...] = Field(min_length=1, description="Tiers.", examples=[["T0", "T1"]])
     primary: Identifier = Field(description="The pool to use.", examples=["isolated-01"])
     alternate: Identifier | None = Field(default=None, description="The pool to fall back to.", examples=["isolated-02"])
 
@@ -89,7 +120,7 @@ class Contact(Value):
     role: Identifier = Field(description="What for.", examples=["backup-team"])
     name: str = Field(min_length=1, description="Who.", examples=["Backup on-call"])
     reach: str = Field(min_length=1, description="How.", examples=["+44 20 5550 0100"])
-    review_by: str = Field(
+    review_by: Day = Field(
         default="", description="When this entry must be looked at again (YYYY-MM-DD, quoted).", examples=["2027-01-31"]
     )
 
@@ -99,7 +130,7 @@ class TimeStamping(Value):
 
     url: str = Field(pattern=r"^https?://", description="Where requests are posted.", examples=["https://tsa.example.org/"])
     ca_file: str = Field(description="PEM file with the authority's root.", examples=["trust/tsa-ca.pem"])
-    timeout: Duration = Field(default=timedelta(seconds=20), description="Longest wait for an answer.", examples=["20s"])
+    timeout: Positive = Field(default=timedelta(seconds=20), description="Longest wait for an answer.", examples=["20s"])
 
 
 class EvidenceSettings(Value):
@@ -122,7 +153,7 @@ class Authority(Value):
     """What needs a grant, and how long a grant may last."""
 
     grant_required: tuple[str, ...] = Field(default=(), description="Actions or patterns.", examples=[["backup.start"]])
-    longest_grant: Duration = Field(default=timedelta(hours=8), description="No grant lasts longer.", examples=["8h"])
+    longest_grant: Positive = Field(default=timedelta(hours=8), description="No grant lasts longer.", examples=["8h"])
 
 
 class Configuration(Value):
@@ -151,10 +182,15 @@ class Configuration(Value):
     _base: Path = PrivateAttr(default_factory=Path.cwd)
 
     @model_validator(mode="after")
-    def _names_resolve(self) -> Configuration:
-        faults = [*_duplicates(self), *_dangling(self)]
+    def _names_resolve(self, info: ValidationInfo) -> Configuration:
+        """Names resolve also in a configuration that no file stands behind; a file's faults carry their places."""
+        if info.context is _READ_FROM_FILE:
+            return self
+        from snaphold.cross_references import cross_reference_faults
+
+        faults = cross_reference_faults(self)
         if faults:
-            raise ValueError("; ".join(faults))
+            raise ValueError("; ".join(str(fault) for fault in faults))
         return self
 
     @property
@@ -178,37 +214,6 @@ class Configuration(Value):
         return self.path(self.state)
 
 
-def _duplicates(configuration: Configuration) -> Iterable[str]:
-    named: dict[str, list[str]] = {
-        "tiers": [tier.id for tier in configuration.tiers],
-        "assets": [asset.id for asset in configuration.assets],
-        "people": [person.id for person in configuration.people],
-        "roles": [role.name for role in configuration.roles],
-        "pools": [pool.name for pool in configuration.pools],
-        "classification": [rule.name for rule in configuration.classification],
-    }
-    for section, names in named.items():
-        for name in sorted({name for name in names if names.count(name) > 1} if len(set(names)) != len(names) else ()):
-            yield f"{section} has {name!r} more than once"
-
-
-def _dangling(configuration: Configuration) -> Iterable[str]:
-    tiers = {tier.id for tier in configuration.tiers}
-    pools = {pool.name for pool in configuration.pools}
-    people = {person.id for person in configuration.people}
-    used: list[tuple[str, str | None, set[str], str]] = []
-    used += [(f"asset {asset.id}", asset.tier, tiers, "tier") for asset in configuration.assets]
-    used += [(f"asset {asset.id}", asset.protection.pool, pools, "pool") for asset in configuration.assets]
-    used += [(f"classification rule {rule.name}", rule.tier, tiers, "tier") for rule in configuration.classification]
-    for route in configuration.routes:
-        used += [("a route", tier, tiers, "tier") for tier in route.tiers]
-        used += [("a route", pool, pools, "pool") for pool in (route.primary, route.alternate)]
-    used += [(f"role {role.name}", member, people, "person") for role in configuration.roles for member in role.members]
-    for where, name, known, kind in used:
-        if name is not None and name not in known:
-            yield f"{where} names the unknown {kind} {name!r}"
-
-
 def find_configuration(given: Path | None) -> Path:
     """Return the path of the configuration file: the given one, $SNAPHOLD_CONFIG, or the first of the usual places."""
     if given is not None:
@@ -230,5 +235,33 @@ def find_configuration(given: Path | None) -> Path:
 def load_configuration(given: Path | None = None) -> Configuration:
     """Return the configuration. Raises ConfigurationError with file:line:column and field of every fault."""
     path = find_configuration(given)
-    document = load_document(path, "configuration")
-    return read_model(Configuration, document, "configuration", ConfigurationError).placed_at(path.parent)
+    return read_configuration(load_document(path, "configuration")).placed_at(path.parent)
+
+
+def read_configuration(document: Document) -> Configuration:
+    """Return the configuration in a document. Raises ConfigurationError with file:line:column and field of every fault."""
+    from snaphold.cross_references import cross_reference_faults
+
+    configuration = read_model(Configuration, document, "configuration", ConfigurationError, _READ_FROM_FILE)
+    faults = cross_reference_faults(configuration)
+    if faults:
+        raise ConfigurationError(
+            f"configuration {document.path} has faults", [fault.as_problem(document) for fault in faults], HOW_TO_MEND
+        )
+    return configuration
+
+
+def select_playbook(configuration: Configuration, incident: Incident) -> SeverityRule:
+    """Return the rule of the incident's severity; one for its category wins. Raises InputError when there is none."""
+    fitting = [rule for rule in configuration.severities if rule.severity == incident.severity]
+    for category in (incident.category, None):
+        for rule in fitting:
+            if rule.category == category:
+                return rule
+    others = ", ".join(str(rule.category) for rule in fitting)
+    why = f"its category is {incident.category!r}; rules of that severity are for: {others}" if fitting else None
+    raise InputError(
+        f"no playbook is configured for an incident of severity {incident.severity}",
+        why,
+        "add a rule under severities in snaphold.yaml, or name the playbook",
+    )

@@ -6,25 +6,34 @@ and plain scalars with two meanings (`yes`, `1:30`, `2026-11-22`, `010`) are ref
 
 from __future__ import annotations
 
-import difflib
+import gc
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from snaphold.errors import DocumentError, InputError, Location, Problem
+from snaphold.validation import problems_of, suggest
+
+__all__ = ["Document", "load_document", "parse_document", "problems_of", "read_model", "read_text", "suggest"]
 
 Path_ = tuple["str | int", ...]
 Model = TypeVar("Model", bound=BaseModel)
 
 MAXIMUM_BYTES = 64 * 1024 * 1024
 MAXIMUM_DEPTH = 40
+# libyaml reads the same YAML many times faster; its wheel has it everywhere, but a distribution may leave it out.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LONGEST_READ_TWICE = 1024 * 1024
+_FORBIDDEN_CHARACTERS = re.compile(r"[&*!%]")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
 _AMBIGUOUS = (
@@ -34,6 +43,7 @@ _AMBIGUOUS = (
     (re.compile(r"[-+]?0[0-9_]+|0[xob][0-9a-fA-F_]+|[-+]?[0-9][0-9_]*_[0-9_]*"), "it is a number only in some YAMLs"),
     (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)|\+[0-9]+"), "it is a number only in some YAMLs"),
 )
+_AMBIGUOUS_STARTS = frozenset("0123456789+-.yYnNoOtTfF")
 _FORBIDDEN_TOKENS: dict[type[yaml.Token], str] = {
     yaml.AnchorToken: "an anchor (&)",
     yaml.AliasToken: "an alias (*)",
@@ -42,14 +52,45 @@ _FORBIDDEN_TOKENS: dict[type[yaml.Token], str] = {
 }
 
 
+def _no_nodes() -> Node | None:
+    """A document that was not read from text has no places."""
+    return None
+
+
 @dataclass
 class Document:
-    """A parsed document: plain data, and where each value and key stands."""
+    """A parsed document: plain data, and where each value and key stands (found out when first asked for)."""
 
     path: str
     data: Any
-    values: dict[Path_, Location] = field(default_factory=lambda: {})
-    keys: dict[Path_, Location] = field(default_factory=lambda: {})
+    nodes: Callable[[], Node | None] = _no_nodes
+
+    @cached_property
+    def _places(self) -> tuple[dict[Path_, Location], dict[Path_, Location]]:
+        values: dict[Path_, Location] = {}
+        keys: dict[Path_, Location] = {}
+        root = self.nodes()
+        waiting: list[tuple[Path_, Node]] = [((), root)] if root is not None else []
+        if root is None:
+            values[()] = Location(self.path, 1, 1)
+        while waiting:
+            where, node = waiting.pop()
+            values[where] = _place(node, self.path)
+            for name, key_node, value_node in _children(node):
+                if key_node is not None:
+                    keys[(*where, name)] = _place(key_node, self.path)
+                waiting.append(((*where, name), value_node))
+        return values, keys
+
+    @property
+    def values(self) -> dict[Path_, Location]:
+        """Where each value stands."""
+        return self._places[0]
+
+    @property
+    def keys(self) -> dict[Path_, Location]:
+        """Where each key stands."""
+        return self._places[1]
 
     def locate(self, where: Sequence[str | int]) -> Location | None:
         """Return where the value (or else the nearest value around it) stands in the file."""
@@ -69,13 +110,16 @@ def read_text(path: Path, what: str) -> str:
     try:
         if path.stat().st_size > MAXIMUM_BYTES:
             raise InputError(f"{what} {path} is too large", f"the limit is {MAXIMUM_BYTES} bytes")
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise InputError(f"{what} {path} does not exist", do="check the path") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{what} {path} is not UTF-8 text", f"byte {error.start} does not decode") from error
     except OSError as error:
         raise InputError(f"{what} {path} cannot be read", error.strerror, "check the path and its permissions") from error
+    if text.startswith("\ufeff"):
+        raise InputError(f"{what} {path} begins with a byte order mark", do="save it as UTF-8 without one")
+    return text
 
 
 def load_document(path: Path, what: str = "document") -> Document:
@@ -85,59 +129,108 @@ def load_document(path: Path, what: str = "document") -> Document:
 
 def parse_document(text: str, path: str, what: str = "document") -> Document:
     """Return the document in `text`; `path` is only named in errors. A name ending in `.json` is read as JSON."""
-    if path.endswith(".json"):
-        return _parse_json(text, path, what)
-    try:
-        _refuse_tokens(text, path, what)
-        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = Location(path, mark.line + 1, mark.column + 1) if mark else None
-        message = " ".join(part for part in (error.context, error.problem) if part)
-        raise DocumentError(f"{what} {path} is not valid YAML", [Problem(message, location=place)]) from error
-    except yaml.YAMLError as error:
-        raise DocumentError(f"{what} {path} is not valid YAML", [Problem(str(error).splitlines()[0])]) from error
+    with _uncollected():
+        return _parse_json(text, path, what) if path.endswith(".json") else _parse_yaml(text, path, what)
+
+
+def _parse_yaml(text: str, path: str, what: str) -> Document:
+    nodes = _compose(text, path, what)
     if len(nodes) != 1:
-        problem = Problem(f"found {len(nodes)} documents, one is needed")
+        problem = Problem(f"found {len(nodes)} documents, one is needed" if nodes else "it is empty")
         raise DocumentError(f"{what} {path} must hold exactly one YAML document", [problem])
-    document = Document(path, None)
+    document = Document(path, None, lambda: nodes[0])
     problems: list[Problem] = []
-    document.data = _build(nodes[0], (), document, problems)
+    document.data = _build(nodes[0], 0, path, problems)
     if problems:
         raise DocumentError(f"{what} {path} has faults", problems)
     return document
 
 
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """Pause the search for garbage: while millions of nodes are made it would take most of the time and find none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _compose(text: str, path: str, what: str) -> list[Node]:
+    try:
+        try:
+            _refuse_tokens(text, path, what)
+            return list(yaml.compose_all(text, Loader=_Loader))
+        except yaml.YAMLError:
+            # The pure reader's messages are the same everywhere; a long document is not worth a second reading.
+            if _Loader is not yaml.SafeLoader and len(text) <= _LONGEST_READ_TWICE:
+                list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+            raise
+    except RecursionError as error:
+        raise DocumentError(f"{what} {path} is nested too deeply", [Problem("nested too deeply")]) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Location(path, mark.line + 1, mark.column + 1) if mark else None
+        message = " ".join(part for part in (error.context, error.problem) if part)
+        hint = "indent with spaces, not with tabs" if "\\t" in message else ""
+        raise DocumentError(f"{what} {path} is not valid YAML", [Problem(message, location=place, hint=hint)]) from error
+    except yaml.YAMLError as error:
+        raise DocumentError(f"{what} {path} is not valid YAML", [Problem(str(error).splitlines()[0])]) from error
+
+
 def _parse_json(text: str, path: str, what: str) -> Document:
+    twice: list[str] = []
+
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: dict[str, Any] = {}
         for key, value in pairs:
             if key in seen:
-                raise DocumentError(f"{what} {path} has faults", [Problem(f"the key {key!r} stands twice")])
+                twice.append(key)
             seen[key] = value
         return seen
 
+    def refuse(name: str) -> None:
+        raise DocumentError(f"{what} {path} is not valid JSON", [Problem(f"{name} is not a JSON number")])
+
     try:
-        data = json.loads(text, object_pairs_hook=once)
+        data = json.loads(text, object_pairs_hook=once, parse_constant=refuse)
     except json.JSONDecodeError as error:
         place = Location(path, error.lineno, error.colno)
         raise DocumentError(f"{what} {path} is not valid JSON", [Problem(error.msg, location=place)]) from error
     except RecursionError as error:
         raise DocumentError(f"{what} {path} is nested too deeply", [Problem("nested too deeply")]) from error
-    document = Document(path, data)
-    try:
-        # JSON is YAML but for tabs, which YAML refuses as indentation; positions are only for messages.
-        node = yaml.compose(text.replace("\t", " "), Loader=yaml.SafeLoader)
-        if node is not None:
-            _build(node, (), document, [])
-    except (yaml.YAMLError, RecursionError):
-        document.values[()] = Location(path, 1, 1)
+    except ValueError as error:
+        raise DocumentError(f"{what} {path} is not valid JSON", [Problem("a number has too many digits")]) from error
+    document = Document(path, data, lambda: _json_nodes(text))
+    if twice:
+        raise DocumentError(
+            f"{what} {path} has faults", _repeated_keys(document) or [Problem(f"the key {twice[0]!r} stands twice")]
+        )
     return document
 
 
+def _json_nodes(text: str) -> Node | None:
+    """JSON is YAML but for tabs, which YAML refuses as indentation; positions are only for messages."""
+    try:
+        return yaml.compose(text.replace("\t", " "), Loader=_Loader)
+    except (yaml.YAMLError, RecursionError):
+        return None
+
+
+def _repeated_keys(document: Document) -> list[Problem]:
+    root, problems = document.nodes(), list[Problem]()
+    if root is not None:
+        _build(root, 0, document.path, problems)
+    return [problem for problem in problems if "stands twice" in problem.message]
+
+
 def _refuse_tokens(text: str, path: str, what: str) -> None:
+    if not _FORBIDDEN_CHARACTERS.search(text):
+        return
     problems: list[Problem] = []
-    for token in yaml.scan(text, Loader=yaml.SafeLoader):
+    for token in yaml.scan(text, Loader=_Loader):
         name = _FORBIDDEN_TOKENS.get(type(token))
         if name:
             place = Location(path, token.start_mark.line + 1, token.start_mark.column + 1)
@@ -146,51 +239,63 @@ def _refuse_tokens(text: str, path: str, what: str) -> None:
         raise DocumentError(f"{what} {path} uses YAML that is not allowed", problems)
 
 
+def _children(node: Node) -> Iterator[tuple[str | int, Node | None, Node]]:
+    if isinstance(node, SequenceNode):
+        for index, item in enumerate(node.value):
+            yield index, None, item
+    elif isinstance(node, MappingNode):
+        for key_node, value_node in node.value:
+            if isinstance(key_node, ScalarNode):
+                yield key_node.value, key_node, value_node
+
+
 def _place(node: Node, path: str) -> Location:
     return Location(path, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
-def _build(node: Node, where: Path_, document: Document, problems: list[Problem]) -> Any:
-    document.values[where] = _place(node, document.path)
-    if len(where) > MAXIMUM_DEPTH:
-        problems.append(Problem("nested too deeply", location=document.values[where]))
+def _build(node: Node, depth: int, path: str, problems: list[Problem]) -> Any:
+    if depth > MAXIMUM_DEPTH:
+        problems.append(Problem("nested too deeply", location=_place(node, path), hint=f"at most {MAXIMUM_DEPTH} levels"))
         return None
     if isinstance(node, ScalarNode):
-        return _scalar(node, document.path, problems)
+        return _scalar(node, path, problems)
     if isinstance(node, SequenceNode):
-        return [_build(item, (*where, index), document, problems) for index, item in enumerate(node.value)]
+        return [_build(item, depth + 1, path, problems) for item in node.value]
     result: dict[str, Any] = {}
+    first: dict[str, Node] = {}
     if isinstance(node, MappingNode):
         for key_node, value_node in node.value:
-            place = _place(key_node, document.path)
             if not isinstance(key_node, ScalarNode):
-                problems.append(Problem("a key must be plain text", location=place))
+                problems.append(Problem("a key must be plain text", location=_place(key_node, path)))
                 continue
             key = key_node.value
-            if key_node.style is None:
+            if not key_node.style:
                 if key == "<<":
-                    problems.append(Problem("merge keys (<<) are not allowed", location=place))
+                    problems.append(Problem("merge keys (<<) are not allowed", location=_place(key_node, path)))
                     continue
-                _refuse_ambiguous(key, place, problems)
+                _refuse_ambiguous(key, key_node, path, problems)
             if key in result:
-                first = document.keys.get((*where, key))
-                problems.append(Problem(f"the key {key!r} stands twice", location=place, hint=f"first at {first}"))
+                hint = f"first at {_place(first[key], path)}"
+                problems.append(Problem(f"the key {key!r} stands twice", location=_place(key_node, path), hint=hint))
                 continue
-            document.keys[(*where, key)] = place
-            result[key] = _build(value_node, (*where, key), document, problems)
+            first[key] = key_node
+            result[key] = _build(value_node, depth + 1, path, problems)
     return result
 
 
-def _refuse_ambiguous(text: str, place: Location, problems: list[Problem]) -> None:
+def _refuse_ambiguous(text: str, node: Node, path: str, problems: list[Problem]) -> None:
+    if text[:1] not in _AMBIGUOUS_STARTS:
+        return
     for pattern, why in _AMBIGUOUS:
         if pattern.fullmatch(text):
-            problems.append(Problem(f"{text} has two meanings: {why}", location=place, hint=f'write "{text}"'))
+            problem = Problem(f"{text} has two meanings: {why}", location=_place(node, path), hint=f'write "{text}"')
+            problems.append(problem)
             return
 
 
 def _scalar(node: ScalarNode, path: str, problems: list[Problem]) -> str | int | float | bool | None:
     text = node.value
-    if node.style is not None:
+    if node.style:
         return text
     if text in ("", "~", "null"):
         return None
@@ -200,93 +305,23 @@ def _scalar(node: ScalarNode, path: str, problems: list[Problem]) -> str | int |
         return int(text) if len(text) < 30 else text  # noqa: PLR2004  a longer one is an identifier, not a number
     if _FLOAT.fullmatch(text):
         return float(text)
-    _refuse_ambiguous(text, _place(node, path), problems)
+    _refuse_ambiguous(text, node, path, problems)
     return text
 
 
-def suggest(word: str, known: Sequence[str]) -> str:
-    """Return `did you mean "x"?` for the nearest known word, or an empty text."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f'did you mean "{near[0]}"?' if near else ""
+def read_model(
+    model: type[Model],
+    document: Document,
+    what: str,
+    error: type[DocumentError] = DocumentError,
+    context: Mapping[str, Any] | None = None,
+) -> Model:
+    """Return `model` filled from a document. Raises `error` listing every fault with its place and field.
 
-
-def problems_of(error: ValidationError, document: Document | None, model: type[BaseModel] | None = None) -> list[Problem]:
-    """Return one Problem for each error of a pydantic validation, with its field and, given a document, its place."""
-    problems: list[Problem] = []
-    for item in error.errors(include_url=False, include_context=False, include_input=False):
-        where = tuple(part for part in item["loc"])
-        path = _document_path(where, document)
-        message, hint = item["msg"].removeprefix("Value error, "), ""
-        place = document.locate(path) if document else None
-        if item["type"] == "extra_forbidden":
-            message = f"unknown key {str(where[-1])!r}"
-            place = document.locate_key(path) if document else None
-            hint = suggest(str(where[-1]), _known_fields(model, path[:-1])) if model else ""
-        elif item["type"] == "missing":
-            message = "is missing and must be given"
-        problems.append(Problem(message, ".".join(str(part) for part in path), place, hint))
-    return problems
-
-
-def _document_path(where: tuple[str | int, ...], document: Document | None) -> tuple[str | int, ...]:
-    """Drop the parts of a pydantic location that name a union member, not a key of the document."""
-    if document is None:
-        return where
-    kept: list[str | int] = []
-    current: Any = document.data
-    for position, part in enumerate(where):
-        last = position == len(where) - 1
-        present, inner = _step(current, part)
-        if present:
-            current = inner
-        elif not (last and isinstance(current, dict) and isinstance(part, str) and part.isidentifier()):
-            continue
-        kept.append(part)
-    return tuple(kept)
-
-
-def _step(current: Any, part: str | int) -> tuple[bool, Any]:
-    """Return whether `part` leads further into plain data, and what is there."""
-    if isinstance(current, dict):
-        mapping = cast("dict[str | int, Any]", current)
-        return part in mapping, mapping.get(part)
-    if isinstance(current, list) and isinstance(part, int):
-        items = cast("list[Any]", current)
-        return part < len(items), items[part] if part < len(items) else None
-    return False, None
-
-
-def _known_fields(model: type[BaseModel] | None, where: Sequence[str | int]) -> list[str]:
-    """Return the field names of the model at a path; nested models are found through their annotations."""
-    if model is None:
-        return []
-    current: type[BaseModel] = model
-    for part in where:
-        if isinstance(part, int) or part not in _names(current):
-            continue
-        inner = _models_in(next(f for n, f in current.model_fields.items() if part in (n, f.alias)).annotation)
-        if not inner:
-            return []
-        current = inner[0]
-    return _names(current)
-
-
-def _names(model: type[BaseModel]) -> list[str]:
-    return [info.alias or name for name, info in model.model_fields.items()]
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    found: list[type[BaseModel]] = []
-    for argument in get_args(annotation):
-        found += _models_in(argument)
-    return found
-
-
-def read_model(model: type[Model], document: Document, what: str, error: type[DocumentError] = DocumentError) -> Model:
-    """Return `model` filled from a document. Raises `error` listing every fault with its place and field."""
+    `context` is handed to the model's validators.
+    """
     try:
-        return model.model_validate(document.data)
+        with _uncollected():
+            return model.model_validate(document.data, context=context)
     except ValidationError as problem:
         raise error(f"{what} {document.path} has faults", problems_of(problem, document, model)) from problem

@@ -41,7 +41,7 @@ def test_a_dependency_outside_the_scope_is_named_and_still_orders() -> None:
 
 
 def test_within_a_wave_the_more_critical_come_first_and_then_the_id_decides() -> None:
-    needs = dict.fromkeys(("d", "c", "b", "a"), ())
+    needs: dict[str, tuple[str, ...]] = dict.fromkeys(("d", "c", "b", "a"), ())
     order = order_by_dependency(list(needs), needs, {"a": 2, "b": 1, "c": 1, "d": 0})
     assert order.waves == (("d", "b", "c", "a"),)
 
