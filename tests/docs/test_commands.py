@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from snaphold.cli.main import build_parser
-from snaphold.cli.parsers import parse
+from snaphold.cli.parsers import parse, subcommands_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -56,6 +57,18 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         if anchor:
             headings = [anchor_of(heading) for heading in _HEADING.findall(target.read_text(encoding="utf-8"))]
             assert anchor in headings, link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_command_in_running_text_exists(page: Path) -> None:
+    for words in re.findall(r"`snaphold ([^`]+)`", page.read_text(encoding="utf-8")):
+        parser: argparse.ArgumentParser = build_parser("*")
+        for word in words.split():
+            known = subcommands_of(parser)
+            if not known or word.startswith("-") or not word.islower():
+                break
+            assert word in known, f"snaphold {words}"
+            parser = known[word]
 
 
 def test_commands_are_found_in_blocks() -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from snaphold.cli.parsers import help_of, options_of, subcommands_of, summaries_of
 
+_FILES = ("DIR", "FILE", "FOLDER", "PLAYBOOK")
+"""What stands for a file or folder in the help, also where the command takes it as text."""
+
 
 @dataclass(frozen=True)
 class Values:
@@ -72,4 +75,4 @@ def _metavar(part: argparse.Action) -> str:
 def _values(part: argparse.Action) -> Values:
     if part.choices is not None:
         return Values(choices=tuple(str(choice) for choice in part.choices))
-    return Values(files=part.type is Path)
+    return Values(files=part.type is Path or part.metavar in _FILES)

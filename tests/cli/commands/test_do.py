@@ -102,6 +102,12 @@ def test_the_same_deed_is_done_once_and_a_repetition_says_so(capsys: pytest.Capt
     assert "--generation N does it once more" in second.err
 
 
+def test_a_repeated_read_is_read_again(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        assert main(["do", "triage.classify_assets", "--incident", "incident.json"]) == 0
+        assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("outcome", "code"), [(Outcome.SUCCEEDED, 0), (Outcome.PARTIAL, 3), (Outcome.FAILED, 1), (Outcome.UNKNOWN, 1)]
 )

@@ -84,7 +84,8 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
     incident = load_incident(arguments.incident)
     runtime = runtime_of(arguments)
     key = action_key(entry, given, incident.id, step_of(entry, given), arguments.generation)
-    before = [] if arguments.dry_run else [found for found in runtime.ledger.entries(incident.id) if found.key == key]
+    acts = entry.effect is not Effect.READS and not arguments.dry_run
+    before = [found for found in runtime.ledger.entries(incident.id) if found.key == key] if acts else []
     context = runtime.context(
         incident,
         justification=justification,
