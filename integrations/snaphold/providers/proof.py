@@ -62,14 +62,15 @@ def prove(
         root = provider.open_read_only(point, scratch / "tree")
         proof.passed.append("restored into scratch")
         progress(f"{point.id}: comparing with the source inventory")
-        _compare(point, root, scratch, proof)
+        compare_with_source(point, root, scratch, proof)
         _ask(point, application, root, proof)
     except SnapholdError as error:
         proof.failed.append("; ".join(part for part in (error.what, error.why) if part))
     return proof
 
 
-def _compare(point: RestorePoint, root: Path, scratch: Path, proof: Proof) -> None:
+def compare_with_source(point: RestorePoint, root: Path, scratch: Path, proof: Proof) -> None:
+    """Add to `proof` how a restored tree compares with the inventory that was taken of the source."""
     source = Path(point.inventory)
     if not point.inventory or not source.is_file():
         proof.failed.append("the source inventory is missing: the restored files cannot be compared")
