@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
@@ -44,7 +45,9 @@ def hash_body(body: str) -> str:
 
 
 def plain(document: Any) -> Any:
-    """Return JSON data whose text is all valid UTF-8: halves of surrogate pairs (odd file names) are written out."""
+    """Return data that JSON can hold: halves of surrogate pairs (odd file names) written out, no NaN or infinity."""
+    if isinstance(document, float) and not math.isfinite(document):
+        return None
     if isinstance(document, str):
         return document.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(document, dict):

@@ -163,23 +163,27 @@ def _remember(row: Any, seen: _Seen) -> None:
 
 def _check_registers(connection: sa.Connection, report: Report, seen: _Seen) -> None:
     left = dict(seen.records)
+    # With a broken chain it cannot be told which entry wrote a record last: only the chain's own faults are placed.
+    placed = not report.faults
+
+    def add(name: str, deed: str, writer: int) -> None:
+        report.add(f"{name} was {deed} beside the ledger: entry {writer} wrote it otherwise", writer if placed else None)
+
     for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(sa.select(schema.register)):
         name = f"{row.kind}/{row.id}"
         said = left.pop(name, None)
-        facts = _record_facts(row)
         if said is None:
             report.add(f"the record {name} was added beside the ledger: no entry wrote it")
-        elif facts is None or said != (row.created_by, row.updated_by, facts):
-            report.add(f"the record {name} was changed beside the ledger: entry {said[1]} wrote something else", said[1])
+        elif said != (row.created_by, row.updated_by, _record_facts(row)):
+            add(f"the record {name}", "changed", said[1])
     for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(sa.select(schema.claim)):
-        name = f"{CLAIM_KIND}/{row.key}"
-        said = left.pop(name, None)
+        said = left.pop(f"{CLAIM_KIND}/{row.key}", None)
         if said is None:
             report.add(f"the claim {row.key} was added beside the ledger: no entry wrote it")
         elif said[2] != _claim_facts(row):
-            report.add(f"the claim {row.key} was changed beside the ledger: entry {said[1]} wrote something else", said[1])
+            add(f"the claim {row.key}", "changed", said[1])
     for name, (_, last, _) in left.items():
-        report.add(f"the record {name} was removed; entry {last} wrote it", last)
+        add(f"the record {name}", "removed", last)
 
 
 def _record_facts(row: Any) -> str | None:
@@ -201,7 +205,8 @@ def _claim_facts(row: Any) -> str | None:
 
 
 def _check_triggers(connection: sa.Connection, report: Report) -> None:
-    there = dict(connection.exec_driver_sql("select name, sql from sqlite_master where type = 'trigger'").tuples().all())
+    rows = connection.exec_driver_sql("select name, sql from sqlite_master where type = 'trigger'")
+    there = {row.name: row.sql for row in rows}
     for name, statement in schema.TRIGGERS.items():
         if there.get(name) != statement:
             report.add(f"the trigger {name} is missing or changed: something prepared to edit the ledger")
