@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -15,7 +16,7 @@ def need_program(name: str) -> str:
     """Return the path of a program."""
     found = shutil.which(name)
     if found is None:
-        _missing(f"the program {name} is not installed")
+        missing(f"the program {name} is not installed")
     return str(found)
 
 
@@ -23,11 +24,12 @@ def need_shared(relative: str) -> Path:
     """Return a path below the shared folder that stands beside the checkout."""
     path = SHARED / relative
     if not path.exists():
-        _missing(f"{path} does not exist; it stands beside the checkout where the project is developed")
+        missing(f"{path} does not exist; it stands beside the checkout where the project is developed")
     return path
 
 
-def _missing(reason: str) -> None:
+def missing(reason: str) -> NoReturn:
+    """Skip the test for this reason; where CI=true, fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -52,6 +52,7 @@ def run_job(
                 sources=paths,
                 inventory=folder.inventory,
                 taken_at=journal.facts.taken_at or journal.clock.now(),
+                total=summary.bytes,
                 progress=journal.progress,
                 keep_open=keep_open,
             )

@@ -42,7 +42,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class CopyOrder:
-    """A copy for the engine to make. `keep_open` is the job's lock: it stays held while the engine lives."""
+    """A copy for the engine to make. `keep_open` is the job's lock: it stays held while the engine lives.
+
+    `total` are the bytes of the inventory.
+    """
 
     key: str
     job: str
@@ -52,6 +55,7 @@ class CopyOrder:
     sources: Sequence[Path]
     inventory: Path
     taken_at: datetime
+    total: int
     progress: Progress
     keep_open: Sequence[int] = ()
 

@@ -114,7 +114,7 @@ class Rclone(LocalRepository):
     def copy(self, order: CopyOrder) -> Copied:
         """Copy every source to the fresh prefix, then the inventory, then the file that makes it a restore point."""
         rclone = self._rclone()
-        log = CopyLog(order.progress, count_inventory(order.inventory).bytes)
+        log = CopyLog(order.progress, order.total)
         limit = ["--bwlimit", f"{self.place.pool.upload_limit_kib}K"] if self.place.pool.upload_limit_kib else []
         for source in order.sources:
             verb = "copy" if source.is_dir() else "copyto"

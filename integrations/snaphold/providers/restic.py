@@ -122,7 +122,7 @@ class Restic(LocalRepository):
         def watch(line: str) -> None:
             found = read_line(line) or {}
             if found.get("message_type") == "status":
-                order.progress(int(found.get("bytes_done", 0)), int(found.get("total_bytes", 0)))
+                order.progress(int(found.get("bytes_done", 0)), order.total)
             elif found.get("message_type") == "summary":
                 summary.update(found)
 
