@@ -8,9 +8,9 @@ import pytest
 
 from snaphold.domain.authority import Approval, ApprovalState, Grant
 from snaphold.engine.driver import cancel_run, resume_run
+from snaphold.engine.locks import sole_driver
 from snaphold.engine.plan import plan_path
 from snaphold.engine.run import Reason, Run, RunStatus, driver_lock
-from snaphold.engine.locks import sole_driver
 from snaphold.errors import BusyError, InputError, LedgerError
 from snaphold.ledger.entry import Event
 from support.run_lab import World, make_world, outcomes, plan_of, trial
@@ -23,6 +23,16 @@ GATE = """steps:
     approve: {ask: "Do $before.text?", from: group/managers, within: 10m}
   - id: after
     do: lab.write
+"""
+PART = """inputs:
+  asset: {type: string, required: true}
+steps:
+  - {id: go, do: lab.start, with: {asset: $inputs.asset, says: $inputs.asset}}
+"""
+EACH = """inputs:
+  list: {type: list, required: true}
+steps:
+  - {id: each, call: part, for_each: $inputs.list, at_once: 2, with: {asset: $item}}
 """
 
 
@@ -154,11 +164,8 @@ def test_branches_run_side_by_side_and_their_outputs_reach_what_follows(world: W
 
 
 def test_items_run_at_most_so_many_at_once_and_none_starts_after_a_failure(world: World) -> None:
-    part = trial(
-        "inputs:\n  asset: {type: string, required: true}\nsteps:\n  - {id: go, do: lab.start, with: {asset: $inputs.asset, says: $inputs.asset}}\n",
-        name="part",
-    )
-    body = "inputs:\n  list: {type: list, required: true}\nsteps:\n  - {id: each, call: part, for_each: $inputs.list, at_once: 2, with: {asset: $item}}\n"
+    part = trial(PART, name="part")
+    body = EACH
     run = world.start(plan_of(body, part, list=["slow", "refused", "a", "b", "c"]))
     assert run.status is RunStatus.FAILED
     assert sorted(outcomes(run)) == [("each.go", "failed"), ("each.go", "succeeded")]

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from snaphold.domain.incident import Incident
 from snaphold.engine.drive import Drive
 from snaphold.engine.locks import is_held, sole_driver
-from snaphold.engine.plan import Plan, make_plan, read_plan, write_plan
+from snaphold.engine.plan import Plan, read_plan, write_plan
 from snaphold.engine.run import Run, RunStatus, change_run, driver_lock, find_run, request_cancel, write_run
-from snaphold.engine.steps import Listener, nobody
+from snaphold.engine.steps import Listener, StepEvent, nobody
 from snaphold.errors import InputError, MissingToolError, SnapholdError
-from snaphold.playbook.load import LoadedPlaybook
 from snaphold.runtime import Runtime
 
 _PATIENCE_SECONDS = 0.5
-
-
-def plan_run(
-    loaded: LoadedPlaybook,
-    parts: Mapping[str, LoadedPlaybook],
-    given: Mapping[str, Any],
-    incident: Incident,
-    *,
-    generation: int = 1,
-    justification: str = "",
-) -> Plan:
-    """Return the plan of a run; see `make_plan`."""
-    return make_plan(loaded, parts, given, incident, generation=generation, justification=justification)
 
 
 def start_run(runtime: Runtime, plan: Plan, *, listener: Listener = nobody, stay_at_gates: bool = True) -> Run:
@@ -96,10 +80,12 @@ def cancel_run(runtime: Runtime, id: str) -> Run:
     return run
 
 
-def wake_run(runtime: Runtime, id: str) -> None:
-    """Have the process that drives the run, if there is one, look at the register now."""
-    if is_held(driver_lock(runtime.configuration, id)):
+def wake_run(runtime: Runtime, id: str) -> bool:
+    """Have the process that drives the run look at the register now. Return whether there is one."""
+    driven = is_held(driver_lock(runtime.configuration, id))
+    if driven:
         _engine_module().wake(runtime.configuration, id)
+    return driven
 
 
 def _engine_module() -> Any:
@@ -126,6 +112,7 @@ def _drive(runtime: Runtime, plan: Plan, run: Run, listener: Listener, stay_at_g
                 if interrupted:
                     raise
                 interrupted = True
+                listener(StepEvent("leaving", ""))
                 durable.leave(drive)
         durable.settle(drive)
     left = drive.left.get(run.id)

@@ -197,9 +197,9 @@ class DurableSteps:
             seen, before = _step(f"look {gate.path}", lambda: self._look(gate))
             if seen["state"] != "waiting":
                 break
-            if seen["asked_of"] != told:
+            if seen["asked_of"] != told and not before:
                 told = seen["asked_of"]
-                self.drive.listener(StepEvent("waiting", gate.path, detail=self.drive.describe_gate(gate), before=before))
+                self.drive.listener(StepEvent("waiting", gate.path, detail=self.drive.describe_gate(gate)))
             _receive(seen["left"])
         return self._decided(gate, began, seen, before)
 

@@ -135,7 +135,8 @@ class Steps(Protocol):
 class StepEvent:
     """Something that a person who watches the run wants to know.
 
-    `what`: started, ended (with `line`), polled (with the answer as `detail`), waiting (at a gate), retrying.
+    `what`: started, ended (with `line`), polled (with the answer as `detail`), waiting (at a gate), retrying,
+    leaving (the process lets go of the run after the current step).
     `before`: it happened in an earlier process.
     """
 
