@@ -70,7 +70,8 @@ _TABLE: list[tuple[str, Effect, Recovery, dict[str, Any], dict[str, Any]]] = [
 
 
 def _entry(name: str, effect: Effect, recovery: Recovery, inputs: dict[str, Any], outputs: dict[str, Any]) -> AnyAction:
-    request: Any = create_model(
+    make: Any = create_model
+    request = make(
         "Asked",
         __base__=Request,
         **{
@@ -78,7 +79,7 @@ def _entry(name: str, effect: Effect, recovery: Recovery, inputs: dict[str, Any]
             for field, (kind, default) in inputs.items()
         },
     )
-    result: Any = create_model("Found", __base__=Result, **{field: (kind, ...) for field, kind in outputs.items()})
+    result = make("Found", __base__=Result, **{field: (kind, ...) for field, kind in outputs.items()})
 
     def act(request: Any, context: Context) -> Any:
         """Do nothing."""

@@ -54,5 +54,10 @@ def literal_fault(info: FieldInfo, value: object) -> str:
     try:
         adapter.validate_python(value)
     except ValidationError as error:
-        return error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        return (
+            error.errors(include_url=False)[0]["msg"]
+            .removeprefix("Value error, ")
+            .replace("Input should", "it must")
+            .replace("String should", "it must")
+        )
     return ""

@@ -37,22 +37,24 @@ def load_playbook(path: Path) -> LoadedPlaybook:
     Only the form is checked; `snaphold.playbook.lint` checks the meaning.
     """
     text = read_text(path, "playbook")
-    return read_playbook(text, path)
+    data = path.read_bytes()
+    # The digest is of the bytes, and reading text folds line ends: both must come from the same file.
+    if data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") != text.encode():
+        raise InputError(f"the playbook {path} changed while it was read", do="try again")
+    return read_playbook(text, path, hashlib.sha256(data).hexdigest())
 
 
-def read_playbook(text: str, path: Path) -> LoadedPlaybook:
-    """Return the playbook in `text`; `path` is named in errors. Raises PlaybookError."""
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    document = parse_playbook_document(text, path)
+def read_playbook(text: str, path: Path, digest: str = "") -> LoadedPlaybook:
+    """Return the playbook in `text`; `path` is named in errors. Raises PlaybookError.
+
+    `digest` is that of the file; without it, it is taken from the text.
+    """
+    digest = digest or hashlib.sha256(text.encode()).hexdigest()
+    document = parse_document(text, str(path), "playbook")
     problems = structure_problems(document)
     if problems:
         raise PlaybookError(f"the playbook {path} has faults", problems)
     return LoadedPlaybook(Playbook.model_validate({**document.data, "digest": digest}), document, digest, path, text)
-
-
-def parse_playbook_document(text: str, path: Path) -> Document:
-    """Return the strict YAML or JSON document. Raises DocumentError with the place of every trap and syntax fault."""
-    return parse_document(text, str(path), "playbook")
 
 
 def playbook_folders(configuration: Configuration | None = None, beside: Path | None = None) -> list[Path]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
-from snaphold.documents import Document, problems_of, suggest
+from snaphold.documents import Document, suggest
 from snaphold.errors import Problem
 from snaphold.playbook.model import InputDeclaration, Metadata, PlaybookFile
 from snaphold.playbook.step import KINDS, Escalation, GrantTerms, OnError, Poll, Question, Retry, StepBase, kind_of
+from snaphold.playbook.walk import Place
 
 _BY_KEY: dict[str, type[BaseModel]] = {
     "metadata": Metadata,
@@ -22,7 +22,6 @@ _BY_KEY: dict[str, type[BaseModel]] = {
     "grants": GrantTerms,
     "on_error": OnError,
 }
-_WRONG_TYPE = re.compile(r"Input should be a valid (?P<type>tuple|dictionary|string)\b")
 _REPLACEMENTS = {
     "while": "there are no loops but poll and for_each",
     "loop": "there are no loops but poll and for_each",
@@ -45,12 +44,15 @@ def structure_problems(document: Document) -> list[Problem]:
     try:
         PlaybookFile.model_validate(document.data)
     except ValidationError as error:
-        problems = [_improve(problem, document) for problem in problems_of(error, document)]
-        return list(dict.fromkeys(problems))  # the members of a union each report the same fault
+        problems: dict[Place, Problem] = {}
+        for item in error.errors(include_url=False, include_context=False):
+            where = _path_of(item["loc"], document.data, item["type"])
+            # The members of a union each complain; they are told apart by what is wanted, so one complaint is enough.
+            problems.setdefault(where, _problem(item["type"], item["msg"], where, document))
+        return list(problems.values())
     return []
 
 
-_TYPES = {"tuple": "list", "dictionary": "mapping", "string": "text"}
 _FORMS = {
     "do": "an action is named SUBJECT.VERB, e.g. backup.start",
     "id": "an id is lower-case letters, digits and _, and starts with a letter",
@@ -64,21 +66,50 @@ _FORMS = {
 }
 
 
-def _improve(problem: Problem, document: Document) -> Problem:
-    """Say it in the words of the language, with the nearest known key, which only the kind of step around it tells."""
-    key = problem.field.rpartition(".")[2]
-    if problem.message.startswith("unknown key "):
-        where = _path_of(problem, document)
+_PLAIN_TYPES = {
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping of keys to values",
+    "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
+    "string_type": "must be text",
+    "missing": "is missing and must be given",
+}
+
+
+def _problem(kind: str, message: str, where: Place, document: Document) -> Problem:
+    """Say it in the words of the language; the nearest known key depends on the kind of step around it."""
+    field, key = ".".join(str(part) for part in where), str(where[-1]) if where else ""
+    if kind == "extra_forbidden":
         hint = _REPLACEMENTS.get(key) or suggest(key, _known_keys(where[:-1], document.data))
-        return Problem(problem.message, problem.field, document.locate_key(where), hint)
-    wrong_type = _WRONG_TYPE.match(problem.message)
-    if key in _FORMS and (problem.message.startswith("String should match") or (wrong_type and key == "quorum")):
-        if key == "id" and problem.field == "metadata.id":
-            return Problem("a playbook's id is playbook-- and a lower-case UUID", problem.field, problem.location)
-        return Problem(_FORMS[key], problem.field, problem.location)
-    if wrong_type:
-        return Problem(f"must be a {_TYPES[wrong_type['type']]}".replace("a text", "text"), problem.field, problem.location)
-    return problem
+        return Problem(f"unknown key {key!r}", field, document.locate_key(where), hint)
+    if key == "quorum":
+        message = _FORMS["quorum"]
+    elif "with" in where[-3:-1] or key == "default":
+        message = "must be text, a whole number, true, false, or a list of text"
+    elif kind == "string_pattern_mismatch" and field == "metadata.id":
+        message = "a playbook's id is playbook-- and a lower-case UUID"
+    elif kind == "string_pattern_mismatch" and key in _FORMS:
+        message = _FORMS[key]
+    elif kind == "string_pattern_mismatch":
+        message = "a name is lower-case letters, digits and _, and starts with a letter"
+    else:
+        message = _PLAIN_TYPES.get(kind, message.removeprefix("Value error, ").replace("Input should", "must"))
+    return Problem(message, field, document.locate(where))
+
+
+def _path_of(where: tuple[str | int, ...], data: Any, kind: str) -> Place:
+    """Return the path in the document: without the names of union members, which pydantic puts between the keys."""
+    kept: list[str | int] = []
+    current = data
+    for position, part in enumerate(where):
+        if isinstance(current, dict) and part in current:
+            current = cast("dict[str | int, Any]", current)[part]
+        elif isinstance(current, list) and isinstance(part, int) and part < len(cast("list[Any]", current)):
+            current = cast("list[Any]", current)[part]
+        elif not (kind == "missing" and position == len(where) - 1):
+            continue
+        kept.append(part)
+    return tuple(kept)
 
 
 def _empty_values(data: Any, where: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
@@ -91,14 +122,6 @@ def _empty_values(data: Any, where: tuple[str | int, ...]) -> Iterator[tuple[str
     elif isinstance(data, list):
         for index, value in enumerate(cast("list[Any]", data)):
             yield from _empty_values(value, (*where, index))
-
-
-def _path_of(problem: Problem, document: Document) -> tuple[str | int, ...]:
-    """Return the path in the document that a problem's dotted field names."""
-    for path in document.keys:
-        if ".".join(str(part) for part in path) == problem.field:
-            return path
-    return ()
 
 
 def _known_keys(where: tuple[str | int, ...], data: Any) -> list[str]:
