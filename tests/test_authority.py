@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ledgers import INCIDENT, actor, configure, make_context, note, open_test_ledger
-from support.toy_actions import install, toy
 
 from snaphold.action import Effect
 from snaphold.authority import authorise, covers, issue_grant, reason_for_grant, refuse_grant, revoke_grant, signed_body
@@ -20,6 +18,8 @@ from snaphold.errors import InputError, NotAuthorisedError
 from snaphold.evidence.signature import load_signer
 from snaphold.execute import execute
 from snaphold.ledger.entry import Event
+from support.ledgers import INCIDENT, actor, configure, make_context, note, open_test_ledger
+from support.toy_actions import install, toy
 
 START = toy()
 READ = toy(name="toy.read", effect=Effect.READS)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.ledgers import actor, configure, make_context, open_test_ledger
 
 from snaphold.actions.authority import CheckEmergency, RevokeGrant, check_emergency
 from snaphold.actions.authority import revoke_grant as revoke
@@ -17,6 +16,7 @@ from snaphold.context import Context
 from snaphold.domain.authority import Grant
 from snaphold.errors import InputError
 from snaphold.execute import execute
+from support.ledgers import actor, configure, make_context, open_test_ledger
 
 ACTION = "triage.promote_asset"
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.ledgers import NOW, actor, configure, copy_ledger, note, open_test_ledger, outcome, tamper
 
 from snaphold.clock import FixedClock
 from snaphold.config import Configuration
@@ -31,6 +30,7 @@ from snaphold.ledger.checkpoint import (
 from snaphold.ledger.database import DatabaseLedger
 from snaphold.ledger.entry import GENESIS, canonical
 from snaphold.ledger.verify import Report, Status, verify_ledger
+from support.ledgers import NOW, actor, configure, copy_ledger, note, open_test_ledger, outcome, tamper
 
 ENTRIES = 9
 """How many entries `filled` has; the checkpoint's own is the last."""
@@ -123,9 +123,14 @@ ROW_EDITS: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 
+def sql(template: str, table: str, column: str = "") -> str:
+    """Return a statement on one of our own tables; names cannot be bound."""
+    return template.replace("TABLE", table).replace("COLUMN", column)
+
+
 def rows_of(path: Path, table: str) -> list[int]:
     connection = sqlite3.connect(path)
-    found = [row[0] for row in connection.execute(f"select rowid from {table} order by rowid")]
+    found = [row[0] for row in connection.execute(sql("select rowid from TABLE order by rowid", table))]
     connection.close()
     return found
 
@@ -136,7 +141,7 @@ def test_any_single_edit_of_any_row_is_found(filled: tuple[Configuration, Path],
     table, column = data.draw(st.sampled_from(ROW_EDITS))
     row = data.draw(st.sampled_from(rows_of(filled[1], table)))
     connection = sqlite3.connect(filled[1])
-    old = connection.execute(f"select {column} from {table} where rowid = ?", (row,)).fetchone()[0]
+    old = connection.execute(sql("select COLUMN from TABLE where rowid = ?", table, column), (row,)).fetchone()[0]
     connection.close()
     if isinstance(old, int):
         new: Any = old + data.draw(st.integers(1, 50))
@@ -146,7 +151,7 @@ def test_any_single_edit_of_any_row_is_found(filled: tuple[Configuration, Path],
         place = data.draw(st.integers(0, len(old) - 1))
         letter = data.draw(st.sampled_from('0aZ{" \u00e9').filter(lambda found: found != old[place]))
         new = old[:place] + letter + old[place + 1 :]
-    report = spoiled(filled, tmp_path, (f"update {table} set {column} = ? where rowid = ?", (new, row)))
+    report = spoiled(filled, tmp_path, (sql("update TABLE set COLUMN = ? where rowid = ?", table, column), (new, row)))
     assert report.status is Status.FAILED, (table, column, row, old, new)
 
 
@@ -155,7 +160,7 @@ def test_any_single_edit_of_any_row_is_found(filled: tuple[Configuration, Path],
 def test_any_deleted_row_is_found(filled: tuple[Configuration, Path], tmp_path: Path, data: st.DataObject) -> None:
     table = data.draw(st.sampled_from(["entry", "register", "claim", "checkpoint"]))
     row = data.draw(st.sampled_from(rows_of(filled[1], table)))
-    report = spoiled(filled, tmp_path, (f"delete from {table} where rowid = ?", (row,)))
+    report = spoiled(filled, tmp_path, (sql("delete from TABLE where rowid = ?", table), (row,)))
     assert report.status is Status.FAILED, (table, row)
     if table in ("entry", "checkpoint"):
         assert report.first_bad == row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,7 +15,7 @@ from snaphold.domain.people import Actor
 from snaphold.evidence.signature import create_key
 from snaphold.evidence.trust import write_trust
 from snaphold.identity import actor_of
-from snaphold.ledger.database import DatabaseLedger, ledger_path
+from snaphold.ledger.database import DatabaseLedger
 from snaphold.ledger.entry import Event, NewEntry
 from snaphold.ledger.ledger import Ledger
 from snaphold.ledger.schema import TRIGGERS
@@ -63,7 +62,8 @@ def actor(configuration: Configuration, person: str = "ana") -> Actor:
 
 def make_context(configuration: Configuration, ledger: Ledger, clock: Clock, *, person: str = "ana", **changes: Any) -> Context:
     """Return a context of INCIDENT for a person."""
-    return Context(configuration, INCIDENT, actor(configuration, person), clock, ledger, **{"key": "INC-1/step/-/1", **changes})
+    fields: dict[str, Any] = {"key": "INC-1/step/-/1", **changes}
+    return Context(configuration, INCIDENT, actor(configuration, person), clock, ledger, **fields)
 
 
 def open_test_ledger(folder: Path, clock: Clock | None = None) -> DatabaseLedger:
@@ -107,15 +107,3 @@ def tamper(path: Path, *statements: tuple[str, tuple[Any, ...]]) -> None:
     for statement in TRIGGERS.values():
         connection.execute(statement)
     connection.close()
-
-
-def copy_state(configuration: Configuration, folder: Path) -> Configuration:
-    """Copy everything below a configuration's base folder to another place and return the configuration there."""
-    shutil.copytree(configuration.base, folder, dirs_exist_ok=True)
-    return configuration.placed_at(folder)
-
-
-__all__ = [
-    "INCIDENT", "NOW", "actor", "configure", "copy_ledger", "copy_state", "ledger_path", "make_context", "note",
-    "open_test_ledger", "outcome", "tamper",
-]  # fmt: skip

@@ -14,20 +14,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from support.ledgers import configure, make_context
-from support.toy_actions import FileVendor, install, looked_up, toy
-
 from snaphold.clock import SystemClock
 from snaphold.errors import BusyError
 from snaphold.execute import execute
 from snaphold.ledger.database import DatabaseLedger
+from support.ledgers import configure, make_context
+from support.toy_actions import FileVendor, install, looked_up, toy
 
 PAUSE_SECONDS = 0.002
 
 
 def work(folder: Path, keys: int, seed: int, deaths: float) -> None:
     """Settle every key, whoever does it; die at random."""
-    dice = random.Random(seed)
+    dice = random.Random(seed)  # noqa: S311  a race that can be repeated, not a secret
 
     def maybe_die() -> None:
         if dice.random() < deaths:

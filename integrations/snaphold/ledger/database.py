@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -40,6 +41,8 @@ class DatabaseLedger:
         self._clock = clock
         self._engine = open_database(path, read_only=read_only, busy_seconds=busy_seconds)
         self._process = os.getpid()
+        # Threads of one process queue here: SQLite's own waiting sleeps in growing steps and is unfair.
+        self._turn = threading.RLock()
 
     @classmethod
     def open(cls, configuration: Configuration, clock: Clock, *, read_only: bool = False) -> DatabaseLedger:
@@ -146,7 +149,8 @@ class DatabaseLedger:
     @contextmanager
     def writing(self) -> Generator[sa.Connection, None, None]:
         """Open a transaction with the write lock; for the ledger's own modules."""
-        with writing(self._own_engine(), self.path) as connection:
+        engine = self._own_engine()
+        with self._turn, writing(engine, self.path) as connection:
             yield connection
 
     @contextmanager
@@ -175,6 +179,7 @@ class DatabaseLedger:
         if self._process != os.getpid():
             self._engine.dispose(close=False)
             self._process = os.getpid()
+            self._turn = threading.RLock()
         return self._engine
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
@@ -84,7 +83,7 @@ class _Seen:
 
     records: dict[str, tuple[int, int, str]] = field(default_factory=lambda: {})
     wanted: set[int] = field(default_factory=set[int])
-    heads: dict[int, tuple[str, datetime]] = field(default_factory=lambda: {})
+    heads: dict[int, tuple[str, str]] = field(default_factory=lambda: {})
     checkpoint_entries: list[int] = field(default_factory=lambda: [])
 
 
@@ -106,59 +105,52 @@ def verify_ledger(ledger: DatabaseLedger, check: CheckSignature, kept: Sequence[
 
 
 def _check_entries(connection: sa.Connection, report: Report, seen: _Seen) -> None:
-    rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(
-        sa.select(schema.entry).order_by(schema.entry.c.sequence)
-    )
+    columns = schema.entry.c
+    wanted = sa.select(columns.sequence, columns.incident, columns.run, columns.body, columns.hash).order_by(columns.sequence)
     expected, previous = 1, GENESIS
-    for row in rows:
-        if row.sequence != expected:
-            report.add(f"{_span(expected, row.sequence - 1)} missing", expected)
-        fault = _fault_of(row, previous)
-        if fault:
-            report.add(f"entry {row.sequence} {fault}", row.sequence)
-        _remember(row, seen)
-        expected, previous = row.sequence + 1, row.hash
-        report.entries, report.head = row.sequence, row.hash
+    for sequence, incident, run, body, hash in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(wanted):
+        if sequence != expected:
+            report.add(f"{_span(expected, sequence - 1)} missing", expected)
+        fields = _fields(body)
+        if hash_body(body) != hash:
+            report.add(f"entry {sequence} was changed: its hash does not fit its content", sequence)
+        elif fields is None:
+            report.add(f"entry {sequence} is not an entry", sequence)
+        elif (fields.get("sequence"), fields.get("incident"), fields.get("run")) != (sequence, incident, run):
+            report.add(f"entry {sequence} stands in another place than it was written", sequence)
+        elif fields.get("previous") != previous:
+            report.add(f"entry {sequence} does not follow the entry before: one of the two was replaced", sequence)
+        if fields is not None:
+            _remember(sequence, hash, fields, seen)
+        expected, previous = sequence + 1, hash
+        report.entries, report.head = sequence, hash
 
 
 def _span(first: int, last: int) -> str:
     return f"entry {first} is" if first == last else f"entries {first} to {last} are"
 
 
-def _fault_of(row: Any, previous: str) -> str | None:
-    if hash_body(row.body) != row.hash:
-        return "was changed: its hash does not fit its content"
-    fields = _fields(row.body)
-    if fields is None:
-        return "is not an entry"
-    if (fields.get("sequence"), fields.get("incident"), fields.get("run")) != (row.sequence, row.incident, row.run):
-        return "stands in another place than it was written"
-    if fields.get("previous") != previous:
-        return "does not follow the entry before: one of the two was replaced"
-    return None
-
-
 def _fields(body: str) -> dict[str, Any] | None:
+    """Return an entry's fields, or None when this is not an entry."""
     try:
         fields = json.loads(body)
-        parse_time(fields["at"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, TypeError):
         return None
-    return fields if isinstance(fields.get("registers"), list) else None
+    if not isinstance(fields, dict):
+        return None
+    found = cast("dict[str, Any]", fields)
+    return found if isinstance(found.get("at"), str) and isinstance(found.get("registers"), list) else None
 
 
-def _remember(row: Any, seen: _Seen) -> None:
-    fields = _fields(row.body)
-    if fields is None:
-        return
+def _remember(sequence: int, hash: str, fields: dict[str, Any], seen: _Seen) -> None:
     for name in fields["registers"]:
         record, _, sha256 = str(name).rpartition("/")
-        first = seen.records[record][0] if record in seen.records else row.sequence
-        seen.records[record] = (first, row.sequence, sha256)
+        first = seen.records[record][0] if record in seen.records else sequence
+        seen.records[record] = (first, sequence, sha256)
     if fields.get("event") == "checkpoint":
-        seen.checkpoint_entries.append(row.sequence)
-    if row.sequence in seen.wanted:
-        seen.heads[row.sequence] = (row.hash, parse_time(fields["at"]))
+        seen.checkpoint_entries.append(sequence)
+    if sequence in seen.wanted:
+        seen.heads[sequence] = (hash, fields["at"])
 
 
 def _check_registers(connection: sa.Connection, report: Report, seen: _Seen) -> None:
@@ -245,7 +237,9 @@ def _check_checkpoint(checkpoint: Checkpoint, report: Report, seen: _Seen, check
         report.add(f"{at_entry} signed another entry: the chain up to it was made anew", checkpoint.entries)
         return
     try:
-        check(checkpoint.text.encode(), checkpoint.signature, found[1])
+        check(checkpoint.text.encode(), checkpoint.signature, parse_time(found[1]))
+    except ValueError:
+        report.add(f"{at_entry} signed an entry without a time", checkpoint.entries)
     except EvidenceError as error:
         report.add(
             f"{at_entry} is not signed as it must be: {error.what}" + (f" ({error.why})" if error.why else ""), checkpoint.entries
