@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJsonSchema, model_validator
 
 from snaphold.clock import Duration
-from snaphold.documents import Document, load_document, read_model
+from snaphold.config_examples import EXAMPLES
+from snaphold.documents import Document, load_document, read_model, uncollected
 from snaphold.domain.asset import Asset
 from snaphold.domain.classification import ClassificationRule
 from snaphold.domain.incident import Incident, Severity
@@ -60,7 +61,7 @@ Day = Annotated[
 class Organisation(Value):
     """Whose incident it is."""
 
-    name: str = Field(min_length=1, description="Name, for reports and evidence.", examples=["Example Ltd"])
+    name: str = Field(min_length=1, description="Its name, for reports and evidence.", examples=["Example Ltd"])
     contact: str = Field(default="", description="Contact of the security team.", examples=["soc@example.org"])
 
 
@@ -145,7 +146,9 @@ class EvidenceSettings(Value):
         default="file:keys/custodian", description="Ed25519 key in OpenSSH form.", examples=["file:keys/custodian"]
     )
     time_stamping: TimeStamping | None = Field(
-        default=None, description="Left out: packages are marked not time-stamped.", examples=[None]
+        default=None,
+        description="Left out: packages are marked not time-stamped.",
+        examples=[{"url": "https://tsa.example.org/", "ca_file": "trust/tsa-ca.pem"}],
     )
 
 
@@ -160,20 +163,30 @@ class Configuration(Value):
     """The whole of snaphold.yaml."""
 
     version: Literal[1] = Field(default=1, description="Version of this file's format.", examples=[1])
-    organisation: Organisation = Field(description="Whose incident it is.", examples=[{"name": "Example Ltd"}])
+    organisation: Organisation = Field(description="Whose incident it is.", examples=[EXAMPLES["organisation"]])
     state: str = Field(default="state", description="Folder for the ledger and the runs.", examples=["state"])
-    tiers: tuple[Tier, ...] = Field(min_length=1, description="From the business impact analysis.", examples=[[]])
-    assets: tuple[Asset, ...] = Field(default=(), description="What can be hit.", examples=[[]])
-    classification: tuple[ClassificationRule, ...] = Field(default=(), description="For assets without a tier.", examples=[[]])
-    severities: tuple[SeverityRule, ...] = Field(default=(), description="Severity to playbook.", examples=[[]])
-    pools: tuple[Pool, ...] = Field(default=(), description="Where backups go.", examples=[[]])
-    routes: tuple[Route, ...] = Field(default=(), description="Tier to pool.", examples=[[]])
-    people: tuple[Person, ...] = Field(default=(), description="Who may act.", examples=[[]])
-    roles: tuple[Role, ...] = Field(default=(), description="What they may do.", examples=[[]])
-    authority: Authority = Field(default=Authority(), description="Grants.", examples=[{}])
-    evidence: EvidenceSettings = Field(default=EvidenceSettings(), description="Evidence.", examples=[{}])
-    retention: tuple[RetentionRule, ...] = Field(default=(), description="How long backups are kept.", examples=[[]])
-    contacts: tuple[Contact, ...] = Field(default=(), description="Whom to call.", examples=[[]])
+    tiers: tuple[Tier, ...] = Field(min_length=1, description="From the business impact analysis.", examples=[EXAMPLES["tiers"]])
+    assets: tuple[Asset, ...] = Field(default=(), description="What can be hit.", examples=[EXAMPLES["assets"]])
+    classification: tuple[ClassificationRule, ...] = Field(
+        default=(),
+        description="For assets without a tier; the first rule that matches decides.",
+        examples=[EXAMPLES["classification"]],
+    )
+    severities: tuple[SeverityRule, ...] = Field(
+        default=(), description="Which playbook and which kind of backup an incident gets.", examples=[EXAMPLES["severities"]]
+    )
+    pools: tuple[Pool, ...] = Field(default=(), description="Where backups go.", examples=[EXAMPLES["pools"]])
+    routes: tuple[Route, ...] = Field(default=(), description="Which pool a tier uses.", examples=[EXAMPLES["routes"]])
+    people: tuple[Person, ...] = Field(default=(), description="Who may act.", examples=[EXAMPLES["people"]])
+    roles: tuple[Role, ...] = Field(default=(), description="What they may do.", examples=[EXAMPLES["roles"]])
+    authority: Authority = Field(default=Authority(), description="What needs a grant.", examples=[EXAMPLES["authority"]])
+    evidence: EvidenceSettings = Field(
+        default=EvidenceSettings(), description="Where evidence is kept and who signs it.", examples=[EXAMPLES["evidence"]]
+    )
+    retention: tuple[RetentionRule, ...] = Field(
+        default=(), description="How long backups are kept after the case is closed.", examples=[EXAMPLES["retention"]]
+    )
+    contacts: tuple[Contact, ...] = Field(default=(), description="Whom to call.", examples=[EXAMPLES["contacts"]])
     playbooks: str = Field(
         default="",
         description="Folder of your own playbooks; searched before the shipped ones.",
@@ -235,7 +248,8 @@ def find_configuration(given: Path | None) -> Path:
 def load_configuration(given: Path | None = None) -> Configuration:
     """Return the configuration. Raises ConfigurationError with file:line:column and field of every fault."""
     path = find_configuration(given)
-    return read_configuration(load_document(path, "configuration")).placed_at(path.parent)
+    with uncollected():
+        return read_configuration(load_document(path, "configuration")).placed_at(path.parent)
 
 
 def read_configuration(document: Document) -> Configuration:

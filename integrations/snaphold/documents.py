@@ -23,7 +23,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from snaphold.errors import DocumentError, InputError, Location, Problem
 from snaphold.validation import problems_of, suggest
 
-__all__ = ["Document", "load_document", "parse_document", "problems_of", "read_model", "read_text", "suggest"]
+__all__ = ["Document", "load_document", "parse_document", "problems_of", "read_model", "read_text", "suggest", "uncollected"]
 
 Path_ = tuple["str | int", ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -129,7 +129,7 @@ def load_document(path: Path, what: str = "document") -> Document:
 
 def parse_document(text: str, path: str, what: str = "document") -> Document:
     """Return the document in `text`; `path` is only named in errors. A name ending in `.json` is read as JSON."""
-    with _uncollected():
+    with uncollected():
         return _parse_json(text, path, what) if path.endswith(".json") else _parse_yaml(text, path, what)
 
 
@@ -147,7 +147,7 @@ def _parse_yaml(text: str, path: str, what: str) -> Document:
 
 
 @contextmanager
-def _uncollected() -> Generator[None]:
+def uncollected() -> Generator[None]:
     """Pause the search for garbage: while millions of nodes are made it would take most of the time and find none."""
     was_on = gc.isenabled()
     gc.disable()
@@ -321,7 +321,7 @@ def read_model(
     `context` is handed to the model's validators.
     """
     try:
-        with _uncollected():
+        with uncollected():
             return model.model_validate(document.data, context=context)
     except ValidationError as problem:
         raise error(f"{what} {document.path} has faults", problems_of(problem, document, model)) from problem

@@ -64,5 +64,9 @@ class Asset(Value):
     )
     depends_on: tuple[Identifier, ...] = Field(default=(), description="Assets that it needs to work.", examples=[["orders-db"]])
     tags: dict[str, str] = Field(default_factory=dict, description="Free tags.", examples=[{"site": "north"}])
-    application: Application | None = Field(default=None, description="For an application-consistent backup.", examples=[None])
+    application: Application | None = Field(
+        default=None,
+        description="For an application-consistent backup.",
+        examples=[{"quiesce": "sqlite", "location": "app/orders.db"}],
+    )
     protection: Protection = Field(default=Protection(), description="What is backed up.", examples=[{"paths": ["share"]}])

@@ -1,0 +1,116 @@
+"""The examples of the sections of snaphold.yaml. Together they are one small, complete configuration: the sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+EXAMPLES: dict[str, Any] = {
+    "organisation": {"name": "Example Ltd", "contact": "soc@example.org"},
+    "tiers": [
+        {
+            "id": "T0",
+            "level": 0,
+            "impact": "No orders can be taken.",
+            "rto": "1h",
+            "rpo": "15m",
+            "acknowledge_within": "15m",
+            "approvals": 2,
+        },
+        {"id": "T1", "level": 1, "impact": "Staff work by hand.", "rto": "8h", "rpo": "4h"},
+        {"id": "T2", "level": 2, "impact": "A nuisance for a few days.", "rto": "3d", "rpo": "1d"},
+    ],
+    "assets": [
+        {
+            "id": "orders-db",
+            "kind": "database",
+            "tier": "T0",
+            "owner": "team-orders",
+            "data_classes": ["personal-data"],
+            "tags": {"site": "north"},
+            "application": {
+                "quiesce": "sqlite",
+                "location": "app/orders.db",
+                "consistency_query": "select count(*), sum(amount) from entry",
+                "expected": "1200|0",
+                "freeze_deadline": "2m",
+            },
+        },
+        {
+            "id": "orders-web",
+            "kind": "application",
+            "tier": "T1",
+            "owner": "team-orders",
+            "depends_on": ["orders-db"],
+            "protection": {"paths": ["app/web"]},
+        },
+        {
+            "id": "files-01",
+            "kind": "file-share",
+            "owner": "it",
+            "data_classes": ["personal-data"],
+            "protection": {"paths": ["share"], "pool": "isolated-02"},
+        },
+    ],
+    "classification": [
+        {
+            "name": "personal-data",
+            "match": {"kinds": ["file-share", "server"], "data_classes": ["personal-data"]},
+            "tier": "T1",
+            "why": "Personal data was hit.",
+        },
+        {"name": "databases", "match": {"kinds": ["database"]}, "tier": "T1", "why": "Databases hold the records."},
+        {"name": "everything-else", "match": {"name": "*"}, "tier": "T2", "why": "Nobody asked for more."},
+    ],
+    "severities": [
+        {"severity": 1, "category": "ransomware", "playbook": "ransomware-response", "backup": "full"},
+        {"severity": 1, "playbook": "ransomware-response"},
+        {"severity": 2, "playbook": "ransomware-response", "backup": "incremental"},
+    ],
+    "pools": [
+        {
+            "name": "isolated-01",
+            "provider": "restic",
+            "location": "pools/isolated-01",
+            "password": "file:keys/isolated-01",
+            "isolated": True,
+            "reserve": 0.1,
+        },
+        {"name": "isolated-02", "provider": "rclone", "location": "pools/isolated-02", "password": "file:keys/isolated-02"},
+    ],
+    "routes": [
+        {"tiers": ["T0", "T1"], "primary": "isolated-01", "alternate": "isolated-02"},
+        {"tiers": ["T2"], "primary": "isolated-02"},
+    ],
+    "people": [
+        {
+            "id": "ana",
+            "name": "Ana Ruiz",
+            "title": "SOC analyst",
+            "organisation": "Example Ltd",
+            "contact": "ana@example.org",
+            "logins": ["ana"],
+        },
+        {"id": "ben", "name": "Ben Oke", "title": "IR manager", "logins": ["ben"]},
+        {"id": "cho", "name": "Cho Min", "title": "CISO", "logins": ["cho"]},
+    ],
+    "roles": [
+        {
+            "name": "soc-analyst",
+            "members": ["ana"],
+            "may": ["triage.*", "authority.check_emergency", "backup.*", "evidence.*", "hold.place", "report.*"],
+        },
+        {"name": "ir-manager", "members": ["ben", "cho"], "may": ["*"]},
+    ],
+    "authority": {"grant_required": ["backup.start"], "longest_grant": "8h"},
+    "evidence": {
+        "store": "evidence",
+        "trust": "trust",
+        "identity": "custodian@soc",
+        "signing_key": "file:keys/custodian",
+    },
+    "retention": [
+        {"data_class": "personal-data", "keep": "30d", "basis": "GDPR article 5(1)(e)"},
+        {"keep": "365d", "basis": "Backup policy, section 4"},
+    ],
+    "contacts": [{"role": "backup-team", "name": "Backup on-call", "reach": "+44 20 5550 0100", "review_by": "2027-01-31"}],
+}
