@@ -98,23 +98,22 @@ def _is_literal(value: object) -> bool:
 
 
 def _outputs(subject: Subject, place: Place, step: DoStep, entry: AnyAction, polled: AnyAction | None) -> None:
-    """When a poll has ended its last answer lies over the first result, so its field is the one that counts."""
-    fields: dict[str, FieldInfo] = {**entry.result.model_fields, **(polled.result.model_fields if polled else {})}
+    """A field may come from the action or from its poll; where both have it, its type must be the declared one in both."""
+    models = [found.result.model_fields for found in (entry, polled) if found is not None]
     names = entry.name if polled is None else f"neither {entry.name} nor {polled.name}"
     for name, declared in step.out.items():
-        info = fields.get(name)
-        if info is None:
+        infos: list[FieldInfo] = [fields[name] for fields in models if name in fields]
+        if not infos:
             verb = "has no" if polled is None else "has an"
-            subject.error_at_key((*place, "out", name), f"{names} {verb} output {name!r}", suggest(name, list(fields)))
-            continue
-        types = given_types(info)
-        if not types:
-            subject.error(
-                (*place, "out", name), f"the output {name!r} cannot be used in a playbook", "let the action give a text"
-            )
-        elif types != frozenset({declared}):
-            found = " or ".join(sorted(kind.value for kind in types))
-            subject.error((*place, "out", name), f"the output {name!r} is of type {found}, not {declared.value}")
+            known = [field for fields in models for field in fields]
+            subject.error_at_key((*place, "out", name), f"{names} {verb} output {name!r}", suggest(name, known))
+        for types in dict.fromkeys(given_types(info) for info in infos):
+            if not types:
+                hint = "let the action give a text"
+                subject.error((*place, "out", name), f"the output {name!r} cannot be used in a playbook", hint)
+            elif types != frozenset({declared}):
+                found = " or ".join(sorted(kind.value for kind in types))
+                subject.error((*place, "out", name), f"the output {name!r} is of type {found}, not {declared.value}")
 
 
 def takes(declared: ValueType) -> frozenset[ValueType]:
