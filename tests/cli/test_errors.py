@@ -90,7 +90,7 @@ def many_faults(folder: Path) -> None:
 BAD_PLAYBOOK = """\
 apiVersion: snaphold/v1
 kind: Playbook
-metadata: {name: broken, id: playbook--5d1a1b8e-6f0c-4b55-9a57-2c9a4b1f7e01, version: "1.0.0", description: Broken.}
+metadata: {name: broken, id: playbook--5d1a1b8e-6f0c-4b55-9a57-2c9a4b1f7e01, version: "1.0.0", change_record: CHG1, severity: 9, description: Broken.}
 steps:
   - id: one
     title: One
@@ -128,6 +128,13 @@ ROWS = [
     Row("unknown asset", incident(assets=["files-o1"]), CLASSIFY, 2, ("files-o1", 'did you mean "files-01"?')),
     Row("a path as id", incident(id="../../etc"), CLASSIFY, 2, ("id",)),
     Row("escape sequences", incident(id="\x1b[2J\x1b[31m"), CLASSIFY, 2, ("id",)),
+    # what is named is not there
+    Row("no evidence package", nothing, ("evidence", "verify", "nowhere"), 2, ("is not an evidence package",)),
+    Row("no run", nothing, ("runs", "show", "RUN-1"), 2, ("there is no run 'RUN-1'",)),
+    Row("no approval", nothing, ("approvals", "approve", "A-1", "--reason", "x"), 2, ("A-1", "approvals list")),
+    Row("no restore point", nothing, ("do", "backup.verify", "--incident", "incident.json", "--restore-point", "RP-x-1"), 2,
+        ("RP-x-1",)),
+    Row("no signing key", nothing, ("audit", "checkpoint"), 2, ("custodian", "snaphold key create")),
     # bad use
     Row("unknown option", nothing, (*CLASSIFY, "--assetz", "x"), 2, ('did you mean "--assets"?',)),
     Row("unknown action", nothing, ("do", "backup.strat"), 2, ('did you mean "backup.start"?',)),

@@ -69,6 +69,8 @@ def _option(part: argparse.Action) -> Option:
 
 
 def _metavar(part: argparse.Action) -> str:
+    if part.metavar is None and part.choices is not None:
+        return "|".join(str(choice) for choice in part.choices)
     return str(part.metavar or part.dest.upper())
 
 

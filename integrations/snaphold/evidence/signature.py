@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from snaphold.errors import EvidenceError, InputError, StorageError, UnverifiedEvidenceError
 from snaphold.evidence.allowed_signers import AllowedSigner, parse_allowed_signers
 from snaphold.evidence.revocation import is_revoked
-from snaphold.secrets import resolve
+from snaphold.secrets import resolve, secret_path
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -75,6 +75,10 @@ def load_signer(configuration: Configuration) -> Signer:
     from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
     settings = configuration.evidence
+    if settings.signing_key.startswith("file:"):
+        path = secret_path(settings.signing_key, configuration.base)
+        if not path.exists():
+            raise InputError("there is no signing key", f"{path} does not exist", "make one with: snaphold key create")
     text = resolve(settings.signing_key, configuration.base)
     try:
         key = load_ssh_private_key(text.encode() + b"\n", password=None)
