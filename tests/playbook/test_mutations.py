@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from snaphold.errors import DocumentError, Problem
 from snaphold.playbook.lint import errors_in, lint_playbook
@@ -288,3 +290,20 @@ def test_every_fault_is_seeded_somewhere() -> None:
 def test_the_shipped_playbooks_themselves_are_clean() -> None:
     for path in shipped_files():
         assert problems_of(shipped(path.stem).document.data, path) == []
+
+
+ODD: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+    | st.sampled_from(["$", "$$", "$item", "$inputs.assets", "$start.job", "stop", "continue", "5m", "backup.start", "é" * 3000]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "do", "if", "then", "stop", "x"]), inner),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.sampled_from(shipped_files()), st.data())
+def test_anything_anywhere_is_right_or_a_fault_with_a_place_and_never_a_crash(path: Path, data: st.DataObject) -> None:
+    playbook = shipped(path.stem).document.data
+    where = data.draw(st.sampled_from([where for where, _ in places(playbook) if where]))
+    for problem in problems_of(changed(playbook, where, data.draw(ODD))[1], path):
+        assert problem.location is not None

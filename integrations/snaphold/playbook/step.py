@@ -26,7 +26,7 @@ from snaphold.playbook.valuetype import ValueType
 
 Argument = StrictBool | StrictInt | StrictFloat | StrictStr | tuple[StrictStr, ...]
 """A literal, or text with references."""
-Arguments: TypeAlias = "dict[FieldName, Argument]"
+Arguments: TypeAlias = dict[FieldName, Argument]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 ConditionText = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 ActionText = Annotated[str, StringConstraints(pattern=ACTION_PATTERN)]
