@@ -29,6 +29,7 @@ QUESTIONS = [
     ("do evidence.seal --config in", {"incident file.json"}),
     ("evidence verify in", {"incident file.json"}),
     ("do evidence.seal --note ", set()),
+    ("do --as evidence.seal ev", {"evidence.seal"}),
 ]
 
 
@@ -38,7 +39,9 @@ def command_line() -> Parser:
     actions = commands.add_parser("actions", help="List the actions, or show one").add_subparsers()
     actions.add_parser("list", help="list: all of them")
     actions.add_parser("show", help="show 'one' $HOME `x`").add_argument("name", choices=["backup.start", "backup.status"])
-    do = commands.add_parser("do", help="Run one").add_subparsers()
+    doing = commands.add_parser("do", help="Run one")
+    doing.add_argument("--as", help="a person")
+    do = doing.add_subparsers()
     seal = do.add_parser("evidence.seal", help="Seal")
     seal.add_argument("--content", choices=["full", "inventory"], help="what; 100%% of it")
     seal.add_argument("--config", "-c", type=Path, help="a file")
