@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snaphold.errors import EvidenceError, MissingToolError, ProviderError, UnverifiedEvidenceError
+from snaphold.errors import EvidenceError, InputError, MissingToolError, ProviderError, UnverifiedEvidenceError
 from snaphold.http import send
 
 if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse
 
-    from snaphold.config import TimeStamping
+    from snaphold.config import Configuration, TimeStamping
 
 REPLY_LIMIT_BYTES = 64 * 1024
 _OK = 200
@@ -69,6 +70,25 @@ def request_timestamp(data: bytes, settings: TimeStamping, ca_pem: bytes) -> Tim
     if answer.status != _OK:
         raise ProviderError("the time-stamping authority refuses", f"HTTP status {answer.status}", "ask its operator")
     return TimeStamp(request, answer.body, verify_timestamp(data, request, answer.body, ca_pem))
+
+
+def configured_stamp(configuration: Configuration) -> Callable[[bytes], TimeStamp] | None:
+    """Return what asks the configured time-stamping authority, or None when there is none."""
+    settings = configuration.evidence.time_stamping
+    if settings is None:
+        return None
+    authority = configuration.path(settings.ca_file)
+
+    def stamp(data: bytes) -> TimeStamp:
+        try:
+            certificates = authority.read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"the authority's certificate {authority} cannot be read", error.strerror, "check evidence.time_stamping.ca_file"
+            ) from error
+        return request_timestamp(data, settings, certificates)
+
+    return stamp
 
 
 def verify_timestamp(data: bytes, request: bytes | None, reply: bytes, ca_pem: bytes) -> datetime:
