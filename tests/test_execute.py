@@ -261,6 +261,13 @@ def test_every_error_comes_back_as_it_was(error: SnapholdError) -> None:
     assert isinstance(restore_error(record_error(error, Outcome.UNKNOWN), "toy.start"), UnknownOutcomeError)
 
 
+@pytest.mark.parametrize("retryable", [True, False])
+def test_whether_a_repeat_is_harmless_is_kept(retryable: bool) -> None:
+    back = restore_error(record_error(ProviderError("no", retryable=retryable), Outcome.FAILED), "toy.start")
+    assert isinstance(back, ProviderError)
+    assert back.retryable is retryable
+
+
 def test_an_error_of_a_document_comes_back_as_bad_input() -> None:
     error = errors.DocumentError("the document has faults", [errors.Problem("one"), errors.Problem("two")], "mend it")
     back = restore_error(record_error(error, Outcome.FAILED), "toy.start")

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from snaphold import errors
 from snaphold.domain.outcome import Outcome
 from snaphold.domain.value import Value
-from snaphold.errors import BusyError, DocumentError, SnapholdError, TimedOutError, UnknownOutcomeError
+from snaphold.errors import BusyError, DocumentError, ProviderError, SnapholdError, TimedOutError, UnknownOutcomeError
 from snaphold.secrets import redact
 
 ERROR = "$error"
@@ -31,6 +31,8 @@ def outcome_of(error: BaseException) -> Outcome:
 def record_error(error: SnapholdError, outcome: Outcome) -> dict[str, Any]:
     """Return an error as the ledger keeps it, without secrets."""
     told: dict[str, Any] = {"type": _kind(error), "what": error.what, "why": error.why, "do": error.do}
+    if isinstance(error, ProviderError):
+        told["retryable"] = error.retryable
     return {"outcome": outcome.value, ERROR: redact_document(told)}
 
 
@@ -55,6 +57,8 @@ def restore_error(result: Mapping[str, Any], action: str) -> SnapholdError:
             "check by hand, then ask for a new generation",
         )
     kind = getattr(errors, str(told.get("type")), SnapholdError)
+    if kind is ProviderError:
+        return ProviderError(what, why, do, retryable=bool(told.get("retryable")))
     known = isinstance(kind, type) and issubclass(kind, SnapholdError) and not issubclass(kind, DocumentError)
     return cast("type[SnapholdError]", kind)(what, why, do) if known else SnapholdError(what, why, do)
 

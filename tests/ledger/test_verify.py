@@ -181,6 +181,15 @@ def test_an_edited_entry_is_named(filled: tuple[Configuration, Path], tmp_path: 
     assert "entry 4 was changed" in messages(report)
 
 
+def test_an_entry_replaced_with_its_own_right_hash_breaks_the_link(filled: tuple[Configuration, Path], tmp_path: Path) -> None:
+    connection = sqlite3.connect(filled[1])
+    body = connection.execute("select body from entry where sequence = 8").fetchone()[0].replace('"ana"', '"eve"')
+    connection.close()
+    report = spoiled(filled, tmp_path, ("update entry set body = ?, hash = ? where sequence = 8", (body, hash_body(body))))
+    assert report.first_bad == ENTRIES
+    assert messages(report) == f"entry {ENTRIES} does not follow the entry before: one of the two was replaced"
+
+
 def test_a_cut_tail_shows_against_the_checkpoint(filled: tuple[Configuration, Path], tmp_path: Path) -> None:
     report = spoiled(filled, tmp_path, ("delete from entry where sequence > 7", ()))
     assert report.first_bad is not None
