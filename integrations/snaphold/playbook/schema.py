@@ -22,7 +22,10 @@ def schema_text() -> str:
 
 
 def _tidy(node: Any) -> Any:
-    """Take away titles that repeat a key's name, and null: a key without a value is a fault, not a choice."""
+    """Take away titles that repeat a key's name, and null: a key without a value is a fault, not a choice.
+
+    The result is the same with every version of pydantic that is supported.
+    """
     if isinstance(node, list):
         return [_tidy(value) for value in cast("list[Any]", node)]
     if not isinstance(node, dict):
@@ -33,8 +36,10 @@ def _tidy(node: Any) -> Any:
         for key, value in found.items()
         if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
     }
-    choices = [choice for choice in kept.get("anyOf", []) if choice != {"type": "null"}]
-    if len(choices) == 1 and "anyOf" in kept:
-        del kept["anyOf"]
-        return {**choices[0], **kept}
-    return {**kept, "anyOf": choices} if choices else kept
+    if len(kept.get("enum", ())) == 1 and "const" in kept:
+        del kept["enum"]
+    for word in ("anyOf", "allOf"):  # older pydantic wraps a lone reference in allOf
+        if word in kept:
+            choices = [choice for choice in kept.pop(word) if choice != {"type": "null"}]
+            kept = {**choices[0], **kept} if len(choices) == 1 else {**kept, word: choices}
+    return kept
