@@ -23,7 +23,7 @@ help:
 	@echo "make test    install what the tests need and run all of them; TESTS=pattern runs only those that match"
 	@echo "make dev     the development environment in .venv"
 	@echo "make lint    ruff (check and format) and pyright, strict"
-	@echo "make docs    write again what is generated: the JSON Schemas"
+	@echo "make docs    write again what is generated: the reference pages and the JSON Schemas"
 	@echo "make bench   the benchmarks, with their results as data"
 	@echo "make clean   remove the environments and what builds left behind"
 
@@ -94,11 +94,13 @@ demo: $(VENV)/.demo
 	@$(BIN)/snaphold demo $(if $(DIR),--dir '$(DIR)')
 
 docs: $(VENV)/.dev
-	$(BIN)/snaphold config schema > schemas/.configuration.json
-	mv schemas/.configuration.json schemas/configuration.json
+	$(BIN)/snaphold config schema configuration > schemas/.new && mv schemas/.new schemas/snaphold.schema.json
+	$(BIN)/snaphold config schema incident > schemas/.new && mv schemas/.new schemas/incident.schema.json
+	$(BIN)/snaphold playbook schema > schemas/.new && mv schemas/.new schemas/playbook.schema.json
+	$(BIN)/python -m pytest -q -n 0 -p no:cacheprovider --regenerate tests/targets/test_docs.py
 
 bench: $(VENV)/.dev $(VENV)/.debian
-	@set -e; for benchmark in bench/bench_*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+	@set -e; for benchmark in bench/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
 
 clean:
 	rm -rf .venv .venv-lowest .venv-3.* build dist .pytest_cache .ruff_cache .hypothesis
