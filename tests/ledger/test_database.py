@@ -20,7 +20,7 @@ from snaphold.ledger.database import DatabaseLedger
 from snaphold.ledger.entry import GENESIS, Event, hash_entry
 from snaphold.ledger.ledger import ClaimState
 from snaphold.ledger.owner import current_owner, is_provably_dead
-from support.ledgers import INCIDENT, NOW, configure, note, open_test_ledger, outcome
+from support.ledgers import INCIDENT, NOW, configure, copy_ledger, note, open_test_ledger, outcome
 
 STRANGER = "another-machine 1 1"
 
@@ -278,6 +278,19 @@ def test_a_reader_cannot_write(ledger: DatabaseLedger) -> None:
     assert len(reader.entries()) == 1
     with pytest.raises(StorageError, match="cannot be used"):
         reader.append(note())
+
+
+def no_access(path: Path, mode: int) -> bool:
+    """Say no, also to root."""
+    return False
+
+
+def test_a_copy_on_read_only_media_can_be_read(ledger: DatabaseLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.append(note())
+    copy = copy_ledger(ledger, tmp_path / "media")
+    monkeypatch.setattr("snaphold.ledger.connection.os.access", no_access)
+    assert len(DatabaseLedger(copy, FixedClock(NOW), read_only=True).entries()) == 1
+    assert [path.name for path in copy.parent.iterdir()] == ["ledger.sqlite"], "nothing was written beside it"
 
 
 def test_a_full_disk_is_told_and_nothing_is_half_written(ledger: DatabaseLedger) -> None:
