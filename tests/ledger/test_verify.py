@@ -152,7 +152,9 @@ def test_any_single_edit_of_any_row_is_found(filled: tuple[Configuration, Path],
         letter = data.draw(st.sampled_from('0aZ{" \u00e9').filter(lambda found: found != old[place]))
         new = old[:place] + letter + old[place + 1 :]
     report = spoiled(filled, tmp_path, (sql("update TABLE set COLUMN = ? where rowid = ?", table, column), (new, row)))
-    assert report.status is Status.FAILED, (table, column, row, old, new)
+    # A signature whose key looks like one of an unknown kind cannot be checked, which is not the same as wrong.
+    allowed = {Status.FAILED, Status.UNVERIFIABLE} if column == "signature" else {Status.FAILED}
+    assert report.status in allowed, (table, column, row, old, new)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
