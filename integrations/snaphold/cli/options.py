@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from snaphold.runtime import Runtime
 
 
+def sentence(text: str) -> str:
+    """Return a one-line help as the sentence that stands in a command's description; `JSON` stays `JSON`."""
+    return text[:1].upper() + text[1:] + "."
+
+
 def add_config_option(parser: argparse.ArgumentParser) -> None:
     """Add `--config FILE`, read as `arguments.config` (a Path or None)."""
     parser.add_argument(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snaphold.action import AnyAction, Effect, Needs, catalogue, find_action
+from snaphold.cli.options import sentence
 from snaphold.cli.output import Writer, details, table
 from snaphold.errors import EXIT_DONE
 from snaphold.fields import FieldShape, fields_of, schema_of, value_text
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     subparsers = parser.add_subparsers(dest="part", metavar="COMMAND", title="commands")
     subparsers.add_parser("list", help="list all actions", description="List all actions.")
     text = "show one action: inputs, outputs, effect, proof"
-    show = subparsers.add_parser("show", help=text, description=text.capitalize() + ".")
+    show = subparsers.add_parser("show", help=text, description=sentence(text))
     show.add_argument("name", metavar="ACTION", choices=list(catalogue()), help="the action's name, e.g. backup.start")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from snaphold.cli.options import add_config_option
+from snaphold.cli.options import add_config_option, sentence
 from snaphold.cli.output import Writer, table
 from snaphold.config import Configuration, find_configuration, load_configuration
 from snaphold.errors import EXIT_DONE, EXIT_FINDINGS
@@ -16,11 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add `check`, `sample` and `schema`."""
     subparsers = parser.add_subparsers(dest="part", metavar="COMMAND", title="commands", required=True)
     text = "check snaphold.yaml and show what is configured and what is missing; exit code 3 with findings"
-    add_config_option(subparsers.add_parser("check", help=text, description=text.capitalize() + "."))
+    add_config_option(subparsers.add_parser("check", help=text, description=sentence(text)))
     text = "print a complete, commented sample of snaphold.yaml"
-    subparsers.add_parser("sample", help=text, description=text.capitalize() + ".")
+    subparsers.add_parser("sample", help=text, description=sentence(text))
     text = "print the JSON Schema of a document"
-    schema = subparsers.add_parser("schema", help=text, description=text.capitalize() + ".")
+    schema = subparsers.add_parser("schema", help=text, description=sentence(text))
     schema.add_argument(
         "document", metavar="DOCUMENT", nargs="?", default="configuration", choices=list(SHIPPED),
         help="one of: " + ", ".join(SHIPPED) + " (default: configuration)",

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snaphold.cli.options import add_actor_option, add_config_option
+from snaphold.cli.options import add_actor_option, add_config_option, sentence
 from snaphold.cli.output import Writer
 from snaphold.errors import EXIT_DONE, EXIT_FAILED, EXIT_FINDINGS, InputError
 
@@ -20,19 +20,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add `verify`, `timestamp` and `compare`."""
     subparsers = parser.add_subparsers(dest="part", metavar="COMMAND", title="commands", required=True)
     text = "verify a package; needs the trust folder, no configuration"
-    verify = subparsers.add_parser("verify", help=text, description=text.capitalize() + ".")
+    verify = subparsers.add_parser("verify", help=text, description=sentence(text))
     verify.add_argument("package", type=Path, metavar="DIR", help="the package: the folder that holds bagit.txt")
     verify.add_argument("--trust", type=Path, metavar="DIR", help="the trust folder (else DIR/../../trust, DIR/../trust)")
     verify.add_argument("--identity", metavar="ID", help="who must have signed (else who the package says)")
     verify.add_argument("--anchor", type=Path, metavar="FILE", help="a custody checkpoint that was kept elsewhere")
     verify.add_argument("--at", metavar="TIME", help="judge keys at this time (RFC 3339), for packages older than their key")
     text = "time-stamp a package that has no time stamp yet"
-    timestamp = subparsers.add_parser("timestamp", help=text, description=text.capitalize() + ".")
+    timestamp = subparsers.add_parser("timestamp", help=text, description=sentence(text))
     timestamp.add_argument("package", type=Path, metavar="DIR", help="the package")
     add_config_option(timestamp)
     add_actor_option(timestamp)
     text = "compare two inventories (.jsonl) or two folders and name attack patterns"
-    compare = subparsers.add_parser("compare", help=text, description=text.capitalize() + ".")
+    compare = subparsers.add_parser("compare", help=text, description=sentence(text))
     compare.add_argument("before", type=Path, metavar="BEFORE", help="the earlier inventory or folder")
     compare.add_argument("after", type=Path, metavar="AFTER", help="the later inventory or folder")
     compare.add_argument("--report", type=Path, metavar="FILE", help="also write every difference there, as JSON lines")

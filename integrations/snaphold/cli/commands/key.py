@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from snaphold.cli.options import add_config_option
+from snaphold.cli.options import add_config_option, sentence
 from snaphold.cli.output import Writer
 from snaphold.errors import EXIT_DONE
 
@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add `create`."""
     subparsers = parser.add_subparsers(dest="part", metavar="COMMAND", title="commands", required=True)
     text = "make the signing key that the configuration names, and the trust folder; never overwrites a key"
-    create = subparsers.add_parser("create", help=text, description=text.capitalize() + ".")
+    create = subparsers.add_parser("create", help=text, description=sentence(text))
     add_config_option(create)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from snaphold.action import catalogue
-from snaphold.cli.options import add_config_option
+from snaphold.cli.options import add_config_option, sentence
 from snaphold.cli.output import Writer, details, table
 from snaphold.config import Configuration, find_configuration, load_configuration
 from snaphold.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_FINDINGS, ConfigurationError, DocumentError, Problem, SnapholdError
@@ -31,14 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add `lint`, `list`, `schema` and `show`."""
     subparsers = parser.add_subparsers(dest="part", metavar="COMMAND", title="commands")
     text = "check playbooks and all that they call; every fault with file:line:column"
-    lint = subparsers.add_parser("lint", help=text, description=text.capitalize() + ". Exit code 2: errors, 3: warnings only.")
+    lint = subparsers.add_parser("lint", help=text, description=sentence(text) + " Exit code 2: errors, 3: warnings only.")
     lint.add_argument("playbooks", nargs="+", metavar="PLAYBOOK", help="names or files")
     text = "list your own and the shipped playbooks"
-    listing = subparsers.add_parser("list", help=text, description=text.capitalize() + ".")
+    listing = subparsers.add_parser("list", help=text, description=sentence(text))
     text = "print the JSON Schema of a playbook"
-    subparsers.add_parser("schema", help=text, description=text[0].upper() + text[1:] + ".")
+    subparsers.add_parser("schema", help=text, description=sentence(text))
     text = "show a playbook: steps, conditions, gates, deadlines, and the roles that it needs"
-    show = subparsers.add_parser("show", help=text, description=text.capitalize() + ".")
+    show = subparsers.add_parser("show", help=text, description=sentence(text))
     show.add_argument("playbook", metavar="PLAYBOOK", help="a name or a file")
     for child in (lint, listing, show):
         add_config_option(child)

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from snaphold.cli.commands.run import add_no_wait_option, drive
-from snaphold.cli.options import add_config_option, add_runtime_options, runtime_of
+from snaphold.cli.options import add_config_option, add_runtime_options, runtime_of, sentence
 from snaphold.cli.output import Writer, details, table
 from snaphold.clock import format_time
 from snaphold.errors import EXIT_DONE
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(subparsers: Any, name: str, text: str) -> argparse.ArgumentParser:
-    return subparsers.add_parser(name, help=text, description=text.capitalize() + ".")
+    return subparsers.add_parser(name, help=text, description=sentence(text))
 
 
 def run(arguments: argparse.Namespace, writer: Writer) -> int:
