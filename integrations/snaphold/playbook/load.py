@@ -99,9 +99,10 @@ def _named(place: Path, name: str) -> Iterator[Path]:
 
 
 def playbook_files(place: Path) -> list[Path]:
-    """Return the playbook files of a folder and its parts, sorted by path."""
-    found = [path for base in (place, place / PARTS) if base.is_dir() for path in base.iterdir()]
-    return sorted(path for path in found if path.is_file() and path.suffix in SUFFIXES)
+    """Return the playbook files of a folder, then those of its parts, each sorted by name."""
+    bases = [base for base in (place, place / PARTS) if base.is_dir()]
+    found = [path for base in bases for path in sorted(base.iterdir())]
+    return [path for path in found if path.is_file() and path.suffix in SUFFIXES]
 
 
 def load_parts(loaded: LoadedPlaybook, configuration: Configuration | None = None) -> dict[str, LoadedPlaybook]:
