@@ -151,3 +151,23 @@ def test_zsh_finds_the_script_on_its_function_path(folder: Path) -> None:
     (folder / "_snaphold.zsh").rename(folder / "functions/_snaphold")
     setup = 'fpath=($PWD/functions $fpath); autoload -U compinit; compinit -u -D; snaphold() { echo "GOT<$*>"; }'
     assert type_into(["zsh", "-f", "-i"], folder, setup, "snaphold actions sh\tbackup.star\t") == "actions show backup.start"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
+def test_the_script_of_the_whole_command_line_is_sound(shell: str, tmp_path: Path) -> None:
+    need_program(shell)
+    from snaphold.cli.main import build_parser
+
+    (tmp_path / "script").write_text(SHELLS[shell](places_of(build_parser("*"))))
+    assert ask([shell, "-n", "script"], tmp_path) == ""
+
+
+@pytest.mark.slow
+def test_the_options_of_an_action_are_offered(tmp_path: Path) -> None:
+    need_program("bash")
+    from snaphold.cli.main import build_parser
+
+    (tmp_path / "script").write_text(SHELLS["bash"](places_of(build_parser("*"))))
+    words = 'COMP_WORDS=(snaphold do evidence.seal --content ""); COMP_CWORD=4; _snaphold; echo ${COMPREPLY[@]}'
+    assert ask(["bash", "--norc", "-c", f"source ./script; {words}"], tmp_path) == "full inventory\n"

@@ -90,7 +90,13 @@ def many_faults(folder: Path) -> None:
 BAD_PLAYBOOK = """\
 apiVersion: snaphold/v1
 kind: Playbook
-metadata: {name: broken, id: playbook--5d1a1b8e-6f0c-4b55-9a57-2c9a4b1f7e01, version: "1.0.0", change_record: CHG1, severity: 9, description: Broken.}
+metadata:
+  name: broken
+  id: playbook--5d1a1b8e-6f0c-4b55-9a57-2c9a4b1f7e01
+  version: "1.0.0"
+  change_record: CHG1
+  severity: 9
+  description: Broken.
 steps:
   - id: one
     title: One
@@ -112,7 +118,7 @@ ROWS = [
     Row("a role that may not", replace("snaphold.yaml", '["*"]', '["audit.*"]'), CLASSIFY, 4, ("triage.classify_assets",)),
     # bad playbook
     Row("unknown action", write("p.yaml", BAD_PLAYBOOK), ("run", "p.yaml", "--incident", "incident.json"), 2,
-        ("p.yaml:7:", 'did you mean "triage.classify_assets"?')),
+        ("p.yaml:13:", 'did you mean "triage.classify_assets"?')),
     Row("playbook that is not there", nothing, ("run", "ransomware-respones", "--incident", "incident.json"), 2,
         ("ransomware-respones", "ransomware-response")),
     # bad incident
