@@ -97,7 +97,7 @@ docs: $(VENV)/.dev
 	$(BIN)/snaphold config schema configuration > schemas/.new && mv schemas/.new schemas/snaphold.schema.json
 	$(BIN)/snaphold config schema incident > schemas/.new && mv schemas/.new schemas/incident.schema.json
 	$(BIN)/snaphold playbook schema > schemas/.new && mv schemas/.new schemas/playbook.schema.json
-	$(BIN)/python -m pytest -q -n 0 -p no:cacheprovider --regenerate tests/targets/test_docs.py
+	$(BIN)/python -m pytest -q -n 0 -p no:cacheprovider --regenerate -k up_to_date tests/targets tests/docs
 
 bench: $(VENV)/.dev $(VENV)/.debian
 	@set -e; for benchmark in bench/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
