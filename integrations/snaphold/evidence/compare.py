@@ -6,6 +6,7 @@ grows with the number of differences only.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,13 +33,26 @@ class Category(str, Enum):
 
 
 class Change(NamedTuple):
-    """One difference. `path` is where it is now (or was, when removed); `former` the path before a move."""
+    """One difference. `path` is where it is now (or was, when removed); `former` the path before a move.
+
+    The lines are kept as they are: parsed ones take five times the memory.
+    """
 
     category: Category
     path: bytes
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
+    before_line: bytes | None
+    after_line: bytes | None
     former: bytes | None = None
+
+    @property
+    def before(self) -> dict[str, Any] | None:
+        """The entry before, or None when the path is new."""
+        return json.loads(self.before_line) if self.before_line else None
+
+    @property
+    def after(self) -> dict[str, Any] | None:
+        """The entry after, or None when the path is gone."""
+        return json.loads(self.after_line) if self.after_line else None
 
 
 @dataclass
@@ -109,8 +123,8 @@ def _merge(left: _Side, right: _Side) -> Iterator[Change]:
     while left.line or right.line:
         if left.line == right.line:
             if _ERROR_MARK in left.line:
-                path, entry = left.parse()
-                yield Change(Category.UNREADABLE, path, entry, entry)
+                path, _ = left.parse()
+                yield Change(Category.UNREADABLE, path, left.line, right.line)
             left.advance()
             right.advance()
             continue
@@ -118,13 +132,13 @@ def _merge(left: _Side, right: _Side) -> Iterator[Change]:
         new = right.parse() if right.line else None
         if new is None or (old is not None and old[0] < new[0]):
             assert old is not None  # noqa: S101  one of the two lines is there
-            yield Change(Category.UNREADABLE if "error" in old[1] else Category.REMOVED, old[0], old[1], None)
+            yield Change(Category.UNREADABLE if "error" in old[1] else Category.REMOVED, old[0], left.line, None)
             left.advance()
         elif old is None or new[0] < old[0]:
-            yield Change(Category.UNREADABLE if "error" in new[1] else Category.ADDED, new[0], None, new[1])
+            yield Change(Category.UNREADABLE if "error" in new[1] else Category.ADDED, new[0], None, right.line)
             right.advance()
         else:
-            yield Change(_judge(old[0], old[1], new[1]), new[0], old[1], new[1])
+            yield Change(_judge(old[0], old[1], new[1]), new[0], left.line, right.line)
             left.advance()
             right.advance()
 
@@ -153,19 +167,21 @@ def _pair_moves(changes: list[Change]) -> list[Change]:
     """Turn each removed file whose content was added under another path into one move."""
     gone: dict[str, list[Change]] = {}
     for change in reversed(changes):
-        if change.category is Category.REMOVED and change.before and change.before.get("size"):
-            gone.setdefault(change.before["sha256"], []).append(change)
+        before = change.before if change.category is Category.REMOVED else None
+        if before and before.get("size"):
+            gone.setdefault(before["sha256"], []).append(change)
     if not gone:
         return changes
     moved: set[bytes] = set()
     result: list[Change] = []
     for change in changes:
-        candidates = gone.get(change.after.get("sha256", ""), []) if change.category is Category.ADDED and change.after else []
-        if not candidates:
+        after = change.after if change.category is Category.ADDED else None
+        candidates = gone.get(after.get("sha256", "")) if after else None
+        if not after or not candidates:
             result.append(change)
             continue
         origin = candidates.pop()
-        _refuse_impossible(change.path, origin.before or {}, change.after or {})
+        _refuse_impossible(change.path, origin.before or {}, after)
         moved.add(origin.path)
-        result.append(Change(Category.MOVED, change.path, origin.before, change.after, origin.path))
+        result.append(Change(Category.MOVED, change.path, origin.before_line, change.after_line, origin.path))
     return [change for change in result if not (change.category is Category.REMOVED and change.path in moved)]
