@@ -8,11 +8,11 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-_DURATION = re.compile(r"(?P<count>[0-9]{1,9})(?P<unit>[smhd])")
+_DURATION = re.compile(r"(?P<count>[0-9]{1,10})(?P<unit>[smhd])")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST_DURATION = timedelta(days=36_500)
 """A hundred years: far enough for any retention, near enough for every date to exist."""
-DURATION_PATTERN = r"^[0-9]{1,9}[smhd]$"
+DURATION_PATTERN = r"^[0-9]{1,10}[smhd]$"
 
 
 class Clock(Protocol):

@@ -256,7 +256,11 @@ def read_configuration(document: Document) -> Configuration:
     """Return the configuration in a document. Raises ConfigurationError with file:line:column and field of every fault."""
     from snaphold.cross_references import cross_reference_faults
 
-    configuration = read_model(Configuration, document, "configuration", ConfigurationError, _READ_FROM_FILE)
+    try:
+        configuration = read_model(Configuration, document, "configuration", ConfigurationError, _READ_FROM_FILE)
+    except ConfigurationError as error:
+        error.do = HOW_TO_MEND
+        raise
     faults = cross_reference_faults(configuration)
     if faults:
         raise ConfigurationError(

@@ -33,6 +33,9 @@ MAXIMUM_DEPTH = 40
 # libyaml reads the same YAML many times faster; its wheel has it everywhere, but a distribution may leave it out.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LONGEST_READ_TWICE = 1024 * 1024
+_DEEP = 200
+_BRACKET = re.compile(r"[\[\]{}]")
+_DEEP_BLOCK = re.compile(rf"(?m)^[ ]{{{_DEEP}}}|(?:[-?:][ \n]+){{{_DEEP}}}")
 _FORBIDDEN_CHARACTERS = re.compile(r"[&*!%]")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
@@ -158,9 +161,31 @@ def uncollected() -> Generator[None]:
             gc.enable()
 
 
+def _refuse_depth(text: str, path: str, what: str) -> None:
+    """Building nodes is recursive, in C where libyaml is used: a bomb of brackets would end the process, not raise."""
+    depth = deepest = 0
+    for bracket in _BRACKET.finditer(text):
+        depth += 1 if bracket[0] in "[{" else -1
+        deepest = max(deepest, depth)
+    if deepest <= _DEEP and not _DEEP_BLOCK.search(text):
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEP:
+            mark = event.start_mark
+            place = Location(path, mark.line + 1, mark.column + 1) if mark else None
+            problem = Problem("nested too deeply", location=place, hint=f"at most {MAXIMUM_DEPTH} levels")
+            raise DocumentError(f"{what} {path} has faults", [problem])
+
+
 def _compose(text: str, path: str, what: str) -> list[Node]:
     try:
         try:
+            _refuse_depth(text, path, what)
             _refuse_tokens(text, path, what)
             return list(yaml.compose_all(text, Loader=_Loader))
         except yaml.YAMLError:
@@ -214,8 +239,9 @@ def _parse_json(text: str, path: str, what: str) -> Document:
 def _json_nodes(text: str) -> Node | None:
     """JSON is YAML but for tabs, which YAML refuses as indentation; positions are only for messages."""
     try:
+        _refuse_depth(text, "", "")
         return yaml.compose(text.replace("\t", " "), Loader=_Loader)
-    except (yaml.YAMLError, RecursionError):
+    except (yaml.YAMLError, RecursionError, DocumentError):
         return None
 
 

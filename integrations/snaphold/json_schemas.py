@@ -14,7 +14,8 @@ SHIPPED = {
     "configuration": "snaphold.schema.json",
     "incident": "incident.schema.json",
     "playbook": "playbook.schema.json",
-    "custody": "custody.schema.json",
+    "custody": "custody-record.schema.json",
+    "evidence": "evidence.schema.json",
 }
 """The file in `schemas/` of each document."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from snaphold.domain.value import IDENTIFIER_PATTERN
 from snaphold.errors import Problem
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ def problems_of(error: ValidationError, document: Document | None, model: type[B
             continue  # items that are wrong do not count, so the list only seems too short
         path = _document_path(where, document)
         message = _PLAINER.get(item["type"], item["msg"].removeprefix("Value error, "))
+        if item["type"] == "too_short":
+            message = "must not be empty"
+        elif item.get("ctx", {}).get("pattern") == IDENTIFIER_PATTERN:
+            message = "must be an identifier: letters, digits and . _ @ - beginning with a letter or a digit"
         hint = ""
         place = document.locate(path) if document else None
         if item["type"] == "extra_forbidden":

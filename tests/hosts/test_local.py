@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from snaphold.errors import MissingToolError, SnapholdError, StorageError, TimedOutError
+from snaphold.hosts import local
+from snaphold.hosts.local import run_command
+
+
+def test_output_and_code_come_back() -> None:
+    done = run_command(["sh", "-c", "echo out; echo err >&2; exit 3"])
+    assert (done.code, done.stdout, done.stderr) == (3, "out\n", "err\n")
+
+
+def test_standard_input_is_closed_unless_something_is_given() -> None:
+    assert run_command(["cat"], timeout=10).stdout == ""
+    assert run_command(["cat"], given="a secret").stdout == "a secret"
+
+
+def test_a_child_that_does_not_read_its_input_is_no_fault() -> None:
+    assert run_command(["true"], given="x" * 1000).code == 0
+
+
+def test_watchers_see_the_lines_of_their_stream() -> None:
+    seen: dict[str, list[str]] = {"out": [], "err": []}
+    done = run_command(
+        ["sh", "-c", "echo 1; echo 2 >&2"], on_line=seen["out"].append, on_error_line=seen["err"].append, keep_output=False
+    )
+    assert seen == {"out": ["1"], "err": ["2"]}
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_watched_stream_that_is_not_kept_has_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "OUTPUT_LIMIT_BYTES", 100)
+    lines: list[str] = []
+    printing = ["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do echo twelve bytes; done"]
+    assert run_command(printing, on_line=lines.append, keep_output=False).code == 0
+    assert len(lines) == 9
+    with pytest.raises(SnapholdError, match="more than"):
+        run_command(printing)
+
+
+def test_a_descriptor_that_is_kept_open_reaches_the_child(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    try:
+        code = f"import os; os.write({descriptor}, b'x')"
+        assert run_command([sys.executable, "-c", code]).code != 0
+        assert run_command([sys.executable, "-c", code], keep_open=[descriptor]).code == 0
+    finally:
+        os.close(descriptor)
+
+
+def test_a_child_that_hangs_is_killed_at_the_deadline() -> None:
+    with pytest.raises(TimedOutError, match="sleep"):
+        run_command(["sleep", "60"], timeout=0.1)
+
+
+def test_a_missing_program_is_named() -> None:
+    with pytest.raises(MissingToolError, match="no-such-program"):
+        run_command(["no-such-program"])
+
+
+def test_the_whole_group_ends_at_the_deadline_not_only_the_child(tmp_path: Path) -> None:
+    note = tmp_path / "grandchild"
+    with pytest.raises(TimedOutError) as caught:
+        run_command(["sh", "-c", f"sleep 60 & echo $! > {note}; wait"], timeout=0.5)
+    assert caught.value.exit_code == 6
+    grandchild = int(note.read_text())
+    state = Path(f"/proc/{grandchild}/stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_child_that_prints_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "OUTPUT_LIMIT_BYTES", 10_000)
+    with pytest.raises(SnapholdError, match="printed more than 10000 bytes"):
+        run_command(["yes"], timeout=20)
+
+
+def test_the_environment_is_added_to_and_messages_are_not_translated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNAPHOLD_TEST_KEPT", "kept")
+    script = 'echo "$SNAPHOLD_TEST_KEPT $SNAPHOLD_TEST_ADDED $LC_ALL"'
+    done = run_command(["sh", "-c", script], environment={"SNAPHOLD_TEST_ADDED": "a b;c"})
+    assert done.stdout == "kept a b;c C.UTF-8\n"
+    assert "SNAPHOLD_TEST_ADDED" not in os.environ
+
+
+def test_nothing_is_expanded_by_a_shell() -> None:
+    assert run_command(["echo", "$HOME", "*", "; true", "`id`"]).stdout == "$HOME * ; true `id`\n"
+
+
+def test_a_folder_that_does_not_exist_and_a_file_that_is_no_program_are_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="does not exist"):
+        run_command(["true"], directory=tmp_path / "gone")
+    with pytest.raises(StorageError, match="could not be started") as caught:
+        run_command([str(tmp_path)])
+    assert caught.value.why == "Permission denied"
+
+
+def test_bytes_that_are_no_text_are_shown_not_fatal() -> None:
+    assert run_command(["printf", r"a\377b"]).stdout == "a\ufffdb"
