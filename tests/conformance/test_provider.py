@@ -69,7 +69,7 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def finished(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    site = make_site(tmp_path_factory.mktemp(engine), engine)
+    site = make_site(tmp_path_factory.mktemp(engine), engine, fresh=True)
     provider = site.provider()
     return Finished(site, provider, site.back_up(provider))
 
@@ -237,6 +237,18 @@ def test_a_wrong_password_is_told_apart(finished: Finished, monkeypatch: pytest.
     assert "password does not open" in health.reasons[0]
 
 
+def test_a_single_file_is_backed_up_and_restored(site: Site, tmp_path: Path) -> None:
+    provider = site.provider()
+    order = site.order(provider)
+    only = order.model_copy(update={"workload": order.workload.model_copy(update={"paths": (str(site.share / "a.txt"),)})})
+    status = finish(provider, provider.start(only))
+    assert (status.outcome, status.findings) == (Outcome.SUCCEEDED, ())
+    assert status.restore_point
+    root = provider.open_read_only(status.restore_point, tmp_path / "restored")
+    assert (root / str(site.share).lstrip("/") / "a.txt").read_text() == "hello\n"
+    assert provider.verify(status.restore_point).outcome is Outcome.SUCCEEDED
+
+
 def test_a_source_that_goes_away_before_the_copy_fails_the_job(site: Site) -> None:
     provider = site.provider()
     order = site.order(provider)
@@ -360,7 +372,7 @@ def test_a_job_that_died_after_its_copy_was_stored_is_partial(site: Site) -> Non
     provider = site.provider()
     status = site.back_up(provider)
     folder_of(site, status.job).write_status(JobStatus(job=status.job, state=JobState.RUNNING))
-    settled = provider.status(status.job)
+    settled = finish(provider, status.job)
     assert (settled.state, settled.outcome) == (JobState.DONE, Outcome.PARTIAL)
     assert settled.restore_point
     assert status.restore_point
@@ -429,7 +441,8 @@ def test_starters_that_race_start_one_job(site: Site) -> None:
     assert log.count('"started"') == 1
 
 
-def test_two_first_backups_at_once_share_one_repository(site: Site) -> None:
+def test_two_first_backups_at_once_share_one_repository(engine: str, tmp_path: Path) -> None:
+    site = make_site(tmp_path, engine, fresh=True)
     provider = site.provider()
     keys = [f"INC-1/wave/files-01/{number}" for number in (1, 2)]
     jobs = [provider.start(site.order(provider, key)) for key in keys]
@@ -453,17 +466,16 @@ def test_the_storage_refuses_nothing_that_the_capabilities_promise(site: Site) -
     assert point
     if provider.describe().capabilities[Verb.HOLD].support is Support.UNSUPPORTED:
         return
-    until = datetime.now(timezone.utc) + timedelta(days=1)
     held = provider.hold(provider.hold(point, "HOLD-1", on=True), "HOLD-2", on=True)
     assert held.reference != point.reference
     assert point.reference in held.former_references
     assert provider.hold(held, "HOLD-2", on=True) == held, "placing it again changes nothing"
-    assert provider.verify(point).outcome is Outcome.SUCCEEDED, "the former reference still finds it"
+    assert [known.reference for known in provider.restore_points()] == [held.reference], "the former reference still finds it"
     for release in ("HOLD-1", "HOLD-2"):
         with pytest.raises(SnapholdError, match="cannot be deleted"):
             provider.delete(point)
         held = provider.hold(held, release, on=False)
-    kept = provider.set_retention(held, until)
+    kept = provider.set_retention(held, datetime.now(timezone.utc) + timedelta(days=1))
     with pytest.raises(SnapholdError, match="cannot be deleted"):
         provider.delete(kept)
     provider.set_retention(kept, datetime.now(timezone.utc) - timedelta(seconds=1))

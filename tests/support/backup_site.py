@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +81,11 @@ def finish(provider: Provider, job: str, seconds: float = LONGEST_WAIT_SECONDS) 
     return status
 
 
-def make_site(folder: Path, engine: str, *, document: Mapping[str, Any] | None = None, **pool: Any) -> Site:
-    """Return a site whose pool uses `engine`; the share holds a few files of every kind."""
+def make_site(folder: Path, engine: str, *, document: Mapping[str, Any] | None = None, fresh: bool = False, **pool: Any) -> Site:
+    """Return a site whose pool uses `engine`; the share holds a few files of every kind.
+
+    Making a restic repository takes seconds: unless `fresh`, or the pool is elsewhere, one that was made before is copied.
+    """
     if engine == "restic":
         need_program("restic")
     (folder / "keys").mkdir(parents=True)
@@ -104,7 +110,22 @@ def make_site(folder: Path, engine: str, *, document: Mapping[str, Any] | None =
         "people": [{"id": "ana", "name": "Ana Ruiz", "logins": ["ana"]}],
         **(document or {}),
     }
-    return Site(folder, Configuration.model_validate(fields).placed_at(folder))
+    site = Site(folder, Configuration.model_validate(fields).placed_at(folder))
+    if engine == "restic" and not fresh and "location" not in pool:
+        shutil.copytree(_restic_repository(), site.repository)
+    return site
+
+
+@cache
+def _restic_repository() -> Path:
+    """Return an empty restic repository, made once in this process."""
+    folder = Path(tempfile.mkdtemp(prefix="snaphold-restic-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    subprocess.run(
+        ["restic", "--no-cache", "-r", str(folder / "repository"), "init"],
+        env={**os.environ, "RESTIC_PASSWORD": PASSWORD}, check=True, capture_output=True,
+    )  # fmt: skip
+    return folder / "repository"
 
 
 def fill_share(share: Path) -> None:
@@ -163,7 +184,8 @@ def small_storage(folder: Path, size: str) -> Generator[Path]:
     folder.mkdir(parents=True)
     if os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root")
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, text=True)
+    argv = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         missing(f"a memory file system cannot be mounted: {done.stderr.strip()}")
     try:

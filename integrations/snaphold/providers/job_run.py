@@ -15,7 +15,7 @@ from snaphold.providers.base import JobStatus
 from snaphold.providers.job_folder import JobFolder, JobJournal, JobOrder
 from snaphold.providers.job_result import judge
 from snaphold.providers.local_repository import Copied, CopyOrder, LocalRepository
-from snaphold.providers.source import leave_out
+from snaphold.providers.source import leave_out, live_files
 
 if TYPE_CHECKING:
     from snaphold.quiesce.base import FreezeToken, Quiescer, Thaw
@@ -37,10 +37,10 @@ def run_job(
     encryption = repository.prepare(keep_open)
     journal.learn(engine=repository.engine(), encryption=encryption, taken_at=journal.clock.now())
 
-    def copy(paths: Sequence[Path]) -> Copied:
+    def copy(paths: Sequence[Path], excluded: Sequence[Path]) -> Copied:
         from snaphold.evidence.inventory import take_inventory
 
-        summary = take_inventory(list(paths), folder.inventory)
+        summary = take_inventory([part for path in paths for part in leave_out(path, excluded)], folder.inventory)
         journal.learn(inventory_sha256=summary.sha256)
         return repository.copy(
             CopyOrder(
@@ -50,6 +50,7 @@ def run_job(
                 full=order.order.full,
                 tags=order.order.tags,
                 sources=paths,
+                excluded=excluded,
                 inventory=folder.inventory,
                 taken_at=journal.facts.taken_at or journal.clock.now(),
                 total=summary.bytes,
@@ -61,7 +62,7 @@ def run_job(
     try:
         if workload.application is None:
             journal.learn(consistency=CRASH_CONSISTENT)
-            copied = copy(sources)
+            copied = copy(sources, ())
         else:
             copied = _copy_quiesced(workload.application, Path(order.base), sources, folder, journal, copy)
         return judge(order, repository, folder, journal.facts, copied)
@@ -86,7 +87,7 @@ def _copy_quiesced(
     sources: Sequence[Path],
     folder: JobFolder,
     journal: JobJournal,
-    copy: Callable[[Sequence[Path]], Copied],
+    copy: Callable[[Sequence[Path], Sequence[Path]], Copied],
 ) -> Copied:
     """Copy between freeze and thaw. Fails closed: an application that cannot be quiesced is not copied at all."""
     from snaphold.quiesce.base import FreezeError, QuiesceKind
@@ -113,9 +114,11 @@ def _copy_quiesced(
         journal.learn(quiesce_log=_in_order(journal.facts.quiesce_log, error.log))
         raise
     try:
-        paths = _with_copy_paths(sources, token, base / application.location if online else None)
+        # The application's live files are replaced by its consistent copy: beside it they would only be torn ones.
+        excluded = live_files(base / application.location) if online else ()
+        paths = _with_copy_paths([source for source in sources if source not in excluded], token)
         journal.note_quiesce("copy_begin", json.dumps(list(token.copy_paths)))
-        copied = copy(paths)
+        copied = copy(paths, excluded)
         ended = journal.note_quiesce("copy_end")
     finally:
         thaw = quiescer.thaw(token)
@@ -129,10 +132,9 @@ def _copy_quiesced(
     return copied
 
 
-def _with_copy_paths(sources: Sequence[Path], token: FreezeToken, replaced: Path | None) -> list[Path]:
-    """Return what must be copied; live files that a consistent copy replaces would only be torn copies."""
-    kept = [part for source in sources for part in (leave_out(source, replaced) if replaced else [source])]
-    return [*kept, *(path for path in map(Path, token.copy_paths) if not any(root in path.parents for root in kept))]
+def _with_copy_paths(sources: Sequence[Path], token: FreezeToken) -> list[Path]:
+    copies = [Path(path) for path in token.copy_paths]
+    return [*sources, *(path for path in copies if path not in sources and not any(root in path.parents for root in sources))]
 
 
 def _merge(own: Sequence[QuiesceEvent], quiescer: Quiescer, token: FreezeToken, thaw: Thaw) -> tuple[QuiesceEvent, ...]:

@@ -6,6 +6,7 @@ launches a job whose starter died before the launch, and judges one whose proces
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -96,22 +97,30 @@ def job_status(repository: LocalRepository, job: str) -> JobStatus:
 
 
 def stop_job(place: RepositoryPlace, job: str) -> None:
-    """End a job's process and its engine. Raises InputError (no such job) or ProviderError (it does not end)."""
+    """End a job's process and its engine. Raises InputError (no such job) or ProviderError (it does not end).
+
+    The lock is free when both are gone; a job that never began is marked as failed here.
+    """
     folder = _folder_of(place, job)
-    process = folder.process()
-    if process is None:
-        return
-    for wanted in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.kill(process, wanted)
-        except ProcessLookupError:
+    began = time.monotonic()
+    told = False
+    while time.monotonic() < began + 2 * STOP_SECONDS:
+        lock = folder.try_lock()
+        if lock is not None:
+            try:
+                if folder.status() is None:
+                    folder.write_status(_failed(folder, "the job was cancelled before it began"))
+            finally:
+                os.close(lock)
             return
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline:
-            if folder.process() is None:
-                return
-            time.sleep(_POLL_SECONDS)
-    raise ProviderError(f"job {job} does not end", f"process {process} ignores SIGKILL", "its storage may hang: look at it")
+        process = folder.process()
+        late = time.monotonic() > began + STOP_SECONDS
+        if process is not None and (late or not told):
+            told = True
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL if late else signal.SIGTERM)
+        time.sleep(_POLL_SECONDS)
+    raise ProviderError(f"job {job} does not end", "its process or its engine ignores SIGKILL", "look at its storage")
 
 
 def finished_restore_points(place: RepositoryPlace) -> list[RestorePoint]:
@@ -132,6 +141,10 @@ def _folder_of(place: RepositoryPlace, job: str) -> JobFolder:
     return JobFolder(path)
 
 
+def _failed(folder: JobFolder, why: str) -> JobStatus:
+    return JobStatus(job=folder.path.name, state=JobState.FAILED, outcome=Outcome.FAILED, findings=(why,))
+
+
 def _ensure_launched(folder: JobFolder) -> None:
     lock = folder.try_lock()
     if lock is None:
@@ -147,7 +160,7 @@ def _launch(folder: JobFolder, lock: int) -> JobStatus:
     """Start the job process, which inherits the lock: there is no moment in which nobody holds it."""
     if folder.count_launch() > LAUNCH_LIMIT:
         why = f"its process ended {LAUNCH_LIMIT} times before it began: see {folder.path / 'stderr.log'}"
-        status = JobStatus(job=folder.path.name, state=JobState.FAILED, outcome=Outcome.FAILED, findings=(why,))
+        status = _failed(folder, why)
         folder.write_status(status)
         return status
     packages = str(Path(snaphold.__file__).resolve().parents[1])

@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]
 class CopyOrder:
     """A copy for the engine to make. `keep_open` is the job's lock: it stays held while the engine lives.
 
-    `total` are the bytes of the inventory.
+    `excluded` are paths below the sources that are left out; `total` are the bytes of the inventory.
     """
 
     key: str
@@ -53,6 +53,7 @@ class CopyOrder:
     full: bool
     tags: Mapping[str, str]
     sources: Sequence[Path]
+    excluded: Sequence[Path]
     inventory: Path
     taken_at: datetime
     total: int

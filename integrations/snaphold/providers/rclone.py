@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ from snaphold.providers.place import RepositoryPlace
 from snaphold.providers.rclone_command import NOT_FOUND, REMOTE, RcloneCommand, last_words
 from snaphold.providers.rclone_copy import CopyLog, count_stored
 from snaphold.providers.rclone_verify import compare_hashes
-from snaphold.providers.source import count_inventory, name_paths
+from snaphold.providers.source import changed_since, count_inventory, name_paths
 
 REPOSITORY_FILE = "repository.json"
 COMPLETE_FILE = "complete.json"
@@ -117,11 +118,13 @@ class Rclone(LocalRepository):
         log = CopyLog(order.progress, order.total)
         limit = ["--bwlimit", f"{self.place.pool.upload_limit_kib}K"] if self.place.pool.upload_limit_kib else []
         for source in order.sources:
-            verb = "copy" if source.is_dir() else "copyto"
+            verb = ["copy", "--create-empty-src-dirs"] if source.is_dir() else ["copyto"]
             target = f"{_prefix(order.job)}/data{source}"
-            options = ["--links", "--create-empty-src-dirs", "--immutable", "--stats", "1s", "--stats-log-level", "NOTICE"]
+            excluded = [path.relative_to(source) for path in order.excluded if source in path.parents]
+            limits = [*limit, *(part for path in excluded for part in ("--exclude", "/" + _literal(str(path))))]
+            options = ["--links", "--immutable", "--stats", "1s", "--stats-log-level", "NOTICE"]
             done = rclone.call(
-                verb, *options, *limit, "--", str(source), target,
+                *verb, *options, *limits, "--", str(source), target,
                 timeout=COPY_TIMEOUT_SECONDS, on_error_line=log.read, keep_open=order.keep_open,
             )  # fmt: skip
             if done.code != 0 and not log.is_partial():
@@ -144,6 +147,7 @@ class Rclone(LocalRepository):
             "bytes": size,
             "complete": not log.failed,
             "findings": findings,
+            "changed": changed_since(order.inventory),
             "tags": dict(order.tags),
         }
         rclone.ask("completing the backup", "rcat", f"{prefix}/{COMPLETE_FILE}", given=json.dumps(record))
@@ -191,17 +195,18 @@ class Rclone(LocalRepository):
         """Read back and decrypt every stored file, and compare its SHA-256 with the inventory stored beside it."""
         rclone = self._rclone()
         method = f"rclone hashsum sha256 --download against the stored inventory (rclone {rclone.version})"
-        self._require_record(restore_point)
+        record = self._require_record(restore_point)
+        changed = {os.fsencode(path).lstrip(b"/") for path in record["changed"]}
         prefix = _prefix(restore_point.reference)
         with tempfile.TemporaryDirectory(prefix="snaphold-") as scratch:
             sums, inventory = Path(scratch, "sums"), Path(scratch, INVENTORY_FILE)
             done = rclone.call("copyto", f"{prefix}/{INVENTORY_FILE}", str(inventory), timeout=COPY_TIMEOUT_SECONDS)
             if done.code != 0:
-                return compare_hashes(method, None, None, last_words(done.stderr))
+                return compare_hashes(method, None, None, changed, last_words(done.stderr))
             done = rclone.call(
                 "hashsum", "sha256", "--download", "--output-file", str(sums), f"{prefix}/data", timeout=COPY_TIMEOUT_SECONDS
             )
-            return compare_hashes(method, inventory, sums, last_words(done.stderr) if done.code != 0 else "")
+            return compare_hashes(method, inventory, sums, changed, last_words(done.stderr) if done.code != 0 else "")
 
     def open_read_only(self, restore_point: RestorePoint, into: Path) -> Path:
         """Restore below `into`, then set modes and times as the stored inventory has them."""
@@ -234,6 +239,11 @@ class Rclone(LocalRepository):
 
 
 LOCAL = Rclone
+
+
+def _literal(path: str) -> str:
+    """Return a path as a filter pattern that matches nothing else."""
+    return re.sub(r"([\\*?\[\]{}])", r"\\\1", path)
 
 
 def _prefix(reference: str) -> str:

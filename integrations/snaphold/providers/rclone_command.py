@@ -15,6 +15,7 @@ from snaphold.providers.place import RepositoryPlace
 REMOTE = "snaphold:"
 NOT_FOUND = (3, 4)
 """Exit codes for a folder and for a file that does not exist."""
+FULL_SIGNS = ("no space left on device", "too big for remaining disk space", "quota exceeded")
 CALL_TIMEOUT_SECONDS = 300.0
 _SHORT_TIMEOUT_SECONDS = 30.0
 
@@ -76,7 +77,7 @@ class RcloneCommand:
     def error(self, doing: str, code: int, said: str) -> SnapholdError:
         """Return the error for a call that failed."""
         where = self.place.repository
-        if "no space left on device" in said:
+        if any(sign in said for sign in FULL_SIGNS):
             return StorageError(f"{doing} failed: the storage behind {where} is full", said, "make room, or use another pool")
         if "read-only file system" in said:
             return StorageError(f"{doing} failed: {where} cannot be written", said, "mount it writable, or use another pool")

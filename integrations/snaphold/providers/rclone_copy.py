@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from snaphold.providers.rclone_command import RcloneCommand, read_log_line
+from snaphold.providers.rclone_command import FULL_SIGNS, RcloneCommand, read_log_line
 
 LINK_SUFFIX = ".rclonelink"
 _LIST_TIMEOUT_SECONDS = 3600.0
-_STORAGE_FAULTS = ("no space left on device", "read-only file system", "input/output error", "quota exceeded")
+_STORAGE_FAULTS = (*FULL_SIGNS, "read-only file system", "input/output error")
 _KEPT_MESSAGES = 20
 
 
@@ -33,7 +33,7 @@ class CopyLog:
             self._progress(self._before + self._current, self._total)
             return
         message = str(found.get("msg", "")).strip()
-        if found.get("level") not in ("error", "critical", "warning"):
+        if found.get("level", "error") not in ("error", "critical", "warning"):
             return
         self._messages = [*self._messages, message][-_KEPT_MESSAGES:]
         self._storage_failed |= any(fault in message for fault in _STORAGE_FAULTS)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 from snaphold.domain.outcome import Outcome
@@ -15,17 +16,21 @@ from snaphold.providers.rclone_copy import LINK_SUFFIX
 from snaphold.providers.source import name_paths
 
 
-def compare_hashes(method: str, inventory: Path | None, sums: Path | None, said: str) -> Verification:
+def compare_hashes(method: str, inventory: Path | None, sums: Path | None, changed: Collection[bytes], said: str) -> Verification:
     """Return whether every file and link of the inventory was read back with its hash, and nothing else.
 
-    `said` is what rclone complained about; any complaint means failed. rclone writes control characters and bytes that
-    are not UTF-8 in a form of its own: such names are compared by their hashes, which must all be there.
+    `changed` are files that changed while they were copied: they must be there and decrypt, but their content is not the
+    inventory's. `said` is what rclone complained about; any complaint means failed. rclone writes control characters
+    and bytes that are not UTF-8 in a form of its own: such names are compared by their hashes, which must all be there.
     """
     findings = [f"rclone: {said}"] if said else []
     if inventory is None or sums is None or not sums.exists():
         return Verification(outcome=Outcome.FAILED, method=method, findings=tuple(findings or ["nothing was read back"]))
     expected = _expected(inventory)
     found = dict(_read_sums(sums))
+    for name in changed:
+        if name in found and name in expected:
+            expected[name] = found[name]
     missing = {name: value for name, value in expected.items() if found.get(name) != value}
     strange = {name: value for name, value in found.items() if expected.get(name) != value}
     unmatched = Counter(missing.values()) - Counter(strange.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +42,9 @@ FULL = Capability(support=Support.FULL)
 PROVED_ON = "real system"
 CAPABILITIES = {
     **dict.fromkeys(Verb, FULL),
+    Verb.ESTIMATE: Capability(
+        support=Support.APPROXIMATE, detail="the size of the source before the first backup, a dry run after it"
+    ),
     Verb.VERIFY: Capability(
         support=Support.FULL, detail="check --read-data reads the incident's whole repository, not one restore point"
     ),
@@ -131,6 +135,8 @@ class Restic(LocalRepository):
         arguments += [part for name, value in tags.items() for part in ("--tag", _tag(name, value))]
         if order.full:
             arguments.append("--force")  # An intruder sets times back: every byte is read again.
+        for path in order.excluded:
+            arguments += ["--exclude", re.sub(r"([\\*?\[])", r"\\\1", str(path))]
         if self.place.pool.upload_limit_kib:
             arguments += ["--limit-upload", str(self.place.pool.upload_limit_kib)]
         done = restic.change(
@@ -260,10 +266,12 @@ class Restic(LocalRepository):
         """Change tags: restic writes a new snapshot with a new id, and `original` keeps the first one."""
         add = [tag for tag in add if tag not in stored.tags]
         remove = [tag for tag in remove if tag in stored.tags and tag not in add]
-        for flag, tags in (("--add", add), ("--remove", remove)):
-            if tags:
-                arguments = [part for tag in tags for part in (flag, tag)]
-                self._restic().change("changing the tags", "tag", *arguments, self._find(point).reference)
+        if not add and not remove:
+            return renamed(point, stored.reference)
+        # `--set` is one change: there is no moment with half of the tags.
+        tags = sorted((stored.tags | {*add}) - {*remove})
+        arguments = [part for tag in tags for part in ("--set", tag)]
+        self._restic().change("changing the tags", "tag", *arguments, stored.reference)
         return renamed(point, self._find(point).reference)
 
     def delete(self, restore_point: RestorePoint) -> None:

@@ -14,6 +14,7 @@ from snaphold.errors import ProviderError
 from snaphold.evidence.inventory import entry_path, read_inventory
 from snaphold.providers.base import Estimate, Workload
 
+JOURNAL_SUFFIXES = ("-wal", "-shm", "-journal")
 NAMED_PATHS = 20
 """At most so many paths are named in a finding; the rest is counted."""
 
@@ -66,28 +67,22 @@ def application_files(application: Application | None, base: Path) -> list[Path]
     place = base / Path(application.location).expanduser()
     if not place.exists():
         return []
+    return [path for path in live_files(place) if path.exists()]
+
+
+def live_files(place: Path) -> tuple[Path, ...]:
+    """Return the live data of an application and the journals that may stand beside it, whether they exist or not."""
     place = place.resolve()
-    return [place, *_companions(place)] if place.is_file() else [place]
+    return (place, *(place.with_name(place.name + suffix) for suffix in JOURNAL_SUFFIXES))
 
 
-def leave_out(path: Path, unwanted: Path) -> list[Path]:
-    """Return what remains of `path` without one application's live files, which an online copy replaces."""
-    unwanted = unwanted.resolve()
-    dropped = {unwanted, *_companions(unwanted)}
-    if path in dropped:
+def leave_out(path: Path, unwanted: Sequence[Path]) -> list[Path]:
+    """Return what remains of `path` without these paths, in as few parts as possible."""
+    if path in unwanted:
         return []
-    if path not in unwanted.parents:
+    if not any(path in other.parents for other in unwanted):
         return [path]
     return [part for child in sorted(path.iterdir()) for part in leave_out(child, unwanted)]
-
-
-def _companions(file: Path) -> list[Path]:
-    """SQLite and others keep journals beside a file, under its name and a hyphen."""
-    return sorted(file.parent.glob(f"{_literal(file.name)}-*")) if file.parent.is_dir() else []
-
-
-def _literal(name: str) -> str:
-    return "".join(f"[{character}]" if character in "*?[" else character for character in name)
 
 
 def _walk(path: Path) -> Iterator[os.stat_result]:

@@ -1,0 +1,52 @@
+"""A repository that somebody else has locked."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from snaphold.domain.outcome import Outcome
+from support.backup_site import PASSWORD, Site, make_site, real_engine
+
+pytestmark = pytest.mark.slow
+
+
+def lock_and_die(site: Site) -> None:
+    """Leave the exclusive lock of a `restic check` that was killed."""
+    argv = [real_engine("restic"), "--no-cache", "-r", str(site.repository), "check", "--read-data"]
+    with subprocess.Popen(argv, env={**os.environ, "RESTIC_PASSWORD": PASSWORD}, stdout=subprocess.DEVNULL) as checking:
+        until = time.monotonic() + 30
+        while not list((site.repository / "locks").iterdir()):
+            assert checking.poll() is None, "restic ended before it could be killed"
+            assert time.monotonic() < until
+        checking.send_signal(signal.SIGKILL)
+    assert list((site.repository / "locks").iterdir())
+
+
+def test_a_stale_lock_is_removed_and_the_backup_goes_on(tmp_path: Path) -> None:
+    site = make_site(tmp_path, "restic")
+    lock_and_die(site)
+    status = site.back_up()
+    assert status.outcome is Outcome.SUCCEEDED, status.findings
+    assert list((site.repository / "locks").iterdir()) == []
+
+
+def test_only_a_plain_unlock_is_ever_used(tmp_path: Path) -> None:
+    site = make_site(tmp_path, "restic")
+    lock_and_die(site)
+    calls = tmp_path / "calls"
+    script = tmp_path / "spy"
+    script.write_text(f'#!/bin/sh\necho "$*" >> {calls}\nexec {real_engine("restic")} "$@"\n')
+    script.chmod(0o755)
+    status = site.back_up(site.provider(program=str(script)))
+    assert status.outcome is Outcome.SUCCEEDED, status.findings
+    words = calls.read_text().split()
+    assert "unlock" in words
+    assert "--remove-all" not in words
+    assert PASSWORD not in json.dumps(words)
