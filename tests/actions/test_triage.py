@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +15,13 @@ from snaphold.actions.triage import (
     order_by_dependency,
     promote_asset,
 )
+from snaphold.cli.main import main
+from snaphold.config_sample import sample_text
 from snaphold.context import Context
 from snaphold.domain.authority import PromotionException
 from snaphold.domain.outcome import Outcome
 from snaphold.errors import InputError, NotAuthorisedError
+from snaphold.identity import current_login
 from support.incident_context import NOW, make_configuration, make_context
 
 
@@ -156,3 +161,18 @@ def test_a_promotion_that_cannot_be_is_refused(changes: dict[str, str], message:
 def test_nobody_approves_an_exception_of_their_own() -> None:
     with pytest.raises(NotAuthorisedError, match="of their own"):
         promote(make_context(), approved_by="ana")
+
+
+def test_a_promotion_goes_through_the_ledger_and_counts_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SNAPHOLD_CONFIG", raising=False)
+    (tmp_path / "snaphold.yaml").write_text(sample_text().replace("logins: [ana]", f"logins: [{current_login()}]"))
+    incident = make_context().incident.model_copy(update={"assets": ("files-01",)})
+    (tmp_path / "incident.json").write_text(incident.model_dump_json())
+    promotion = ["--asset", "files-01", "--tier", "T0", "--justification", "Payroll.", "--approved-by", "ben"]
+    assert main(["do", "triage.promote_asset", "--incident", "incident.json", *promotion]) == 0
+    capfd.readouterr()
+    assert main(["do", "triage.classify_assets", "--incident", "incident.json", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["top_tier"] == "T0"
