@@ -144,6 +144,14 @@ def test_files_encrypted_in_place_are_named(share: Path, tmp_path: Path) -> None
     assert [pattern.name for pattern in diff(share, after, tmp_path).patterns] == ["mass encryption"]
 
 
+def test_an_attack_is_seen_beside_ordinary_work(share: Path, tmp_path: Path) -> None:
+    after = attack(share, tmp_path)
+    files = sorted(after.rglob("*.txt"))
+    for number, path in enumerate(files):
+        path.write_bytes(os.urandom(4096) if number % 3 == 0 else path.read_bytes() + b" appended")
+    assert [pattern.name for pattern in diff(share, after, tmp_path).patterns] == ["mass encryption"]
+
+
 def test_ordinary_work_shows_no_pattern(share: Path, tmp_path: Path) -> None:
     import gzip
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snaphold.errors import InputError, StorageError
+from snaphold.evidence import hashing
 from snaphold.evidence.hashing import LARGE_FILE_BYTES, group, hash_file, hash_tree
 from snaphold.evidence.inventory import entry_path, inventory_roots, read_inventory, take_inventory
 
@@ -131,3 +132,10 @@ def test_a_tree_hashes_as_its_files_do(tmp_path: Path) -> None:
     assert found[os.fsencode(tmp_path / "d/big")] == hash_file(tmp_path / "d/big")
     assert hash_file(tmp_path / "d/big").sha256 == hashlib.sha256(big).hexdigest()
     assert hash_file(tmp_path / "empty").bytes == 0
+
+
+def test_a_platform_without_readv_gives_the_same_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "f").write_bytes(os.urandom(2 * 1024 * 1024 + 3))
+    expected = hash_file(tmp_path / "f")
+    monkeypatch.setattr(hashing, "_read_into", hashing._read_plain)
+    assert hash_file(tmp_path / "f") == expected

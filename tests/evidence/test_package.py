@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -201,3 +202,38 @@ def test_a_killed_sealing_leaves_nothing_and_a_repeat_succeeds(tmp_path: Path) -
     sealed = seal(tmp_path)
     assert verify_package(sealed.package, sealed.trust, clock=FixedClock(SEALED_AT)).status is Status.VERIFIED
     assert [path.name for path in (tmp_path / "evidence").iterdir()] == ["EV-INC-1-0a1b2c3d"]
+
+
+SEALER = """
+import os, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from support.evidence_packages import seal
+from snaphold.evidence.payload import StreamSource
+
+def endless():
+    while True:
+        print("writing", flush=True)
+        yield os.urandom(1024)
+        time.sleep(0.01)
+
+seal(Path(sys.argv[1]), StreamSource("endless", endless()))
+"""
+
+
+@pytest.mark.slow
+def test_a_sealing_that_is_killed_by_the_system_leaves_nothing(tmp_path: Path) -> None:
+    tests = str(Path(__file__).resolve().parents[1])
+    (tmp_path / "first").mkdir()
+    command = [sys.executable, "-c", SEALER, str(tmp_path / "first"), tests]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as sealer:
+        assert sealer.stdout is not None
+        assert sealer.stdout.readline() == b"writing\n"
+        sealer.kill()
+    store = tmp_path / "first/evidence"
+    assert [path.name for path in store.iterdir()] == [".staging-EV-INC-1-0a1b2c3d"]
+    (tmp_path / "second").mkdir()
+    store.rename(tmp_path / "second/evidence")
+    sealed = seal(tmp_path / "second")
+    assert verify_package(sealed.package, sealed.trust, clock=FixedClock(SEALED_AT)).status is Status.VERIFIED
+    assert [path.name for path in sealed.package.parent.iterdir()] == ["EV-INC-1-0a1b2c3d"]

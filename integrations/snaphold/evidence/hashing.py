@@ -60,16 +60,17 @@ def hash_descriptor(descriptor: int) -> Digest:
     return Digest(digest.hexdigest(), total)
 
 
-if hasattr(os, "readv"):
+def _read_vector(descriptor: int, view: memoryview) -> int:
+    return os.readv(descriptor, [view])
 
-    def _read_into(descriptor: int, view: memoryview) -> int:
-        return os.readv(descriptor, [view])
 
-else:
+def _read_plain(descriptor: int, view: memoryview) -> int:
+    """For platforms without `readv`."""
+    with open(descriptor, "rb", buffering=0, closefd=False) as raw:
+        return raw.readinto(view) or 0
 
-    def _read_into(descriptor: int, view: memoryview) -> int:
-        with open(descriptor, "rb", buffering=0, closefd=False) as raw:
-            return raw.readinto(view) or 0
+
+_read_into = _read_vector if hasattr(os, "readv") else _read_plain
 
 
 def _thread_buffer() -> memoryview:

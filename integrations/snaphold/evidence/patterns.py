@@ -16,7 +16,9 @@ MASS_FILES = 10
 """Fewer files than this are never called `mass`."""
 DELETED_SHARE = 0.2
 """Share of the files before that must be gone."""
-SAMPLED_FILES = 32
+ENCRYPTED_SHARE = 0.2
+"""Share of the sampled changed files that must look encrypted; ordinary work goes on beside an attack."""
+SAMPLED_FILES = 64
 SAMPLE_BYTES = 64 * 1024
 SHOWN_PATHS = 5
 INCOMPRESSIBLE = 0.98
@@ -103,7 +105,8 @@ def _mass_encryption(comparison: Comparison, renamed: dict[bytes, Change], live:
     looked_at = [(change, _looks_encrypted(live(change.path))) for change in sample]
     judged = [change for change, answer in looked_at if answer is not None]
     encrypted = [change for change, answer in looked_at if answer]
-    if not judged or len(encrypted) * 2 < len(judged):
+    share = len(encrypted) / len(judged) if judged else 0.0
+    if share < ENCRYPTED_SHARE or share * len(changed) < MASS_FILES:
         return None
     detail = f"{len(changed)} files changed{named}; {len(encrypted)} of {len(judged)} sampled look encrypted"
     return _pattern("mass encryption", encrypted, detail, count=len(changed))
