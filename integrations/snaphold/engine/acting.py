@@ -15,6 +15,7 @@ from snaphold.engine.run import Reason
 from snaphold.engine.steps import Act, Answer
 from snaphold.errors import InputError, NotAuthorisedError, ProviderError, SnapholdError, TimedOutError, UnknownOutcomeError
 from snaphold.execute import action_key, execute
+from snaphold.fields import value_text
 from snaphold.secrets import redact
 
 
@@ -39,12 +40,18 @@ def example(act: Act, clock: Clock) -> Answer:
     """Return what a dry run shows for an action that is not carried out: a result made of examples."""
     now = format_time(clock.now())
     output = find_action(act.action).example_result().model_dump(mode="json")
-    return Answer(str(output["outcome"]), now, now, output, tuple(output["findings"]), imagined=True)
+    return Answer(str(output["outcome"]), now, now, output, detail=would(act), imagined=True)
+
+
+def would(act: Act) -> str:
+    """Return what a run would do in the place of an example."""
+    given = ", ".join(f"{name}={value_text(value)}" for name, value in act.given.items())
+    return f"would run {act.action}" + (f" with {given}" if given else "")
 
 
 def _place(act: Act, entry: AnyAction) -> str:
     """Name the step in the key. Inside `for_each`, an action without key values of its own is told apart by the item."""
-    return f"{act.path}[{act.item}]" if act.item and not entry.key_fields else act.path
+    return f"{act.path}[{'+'.join(act.items)}]" if act.items and not entry.key_fields else act.path
 
 
 def _within(act: Act, work: Callable[[], Result]) -> Result:

@@ -65,7 +65,7 @@ def _started(step: DoStep, frame: Frame, steps: Steps, listener: Listener) -> An
     except SnapholdError as error:
         tick = steps.pause(timedelta(0))
         return _bad(Answer(Outcome.FAILED.value, tick.at, tick.at), Reason.FAILED, _tell(error))
-    act = Act(path, step.do, given, frame.item, step.timeout, imagined=imagined)
+    act = Act(path, step.do, given, frame.items, step.timeout, imagined=imagined)
     answer = steps.act(act)
     began = answer.began
     for attempt in range(2, (step.retry.attempts if step.retry else 1) + 1):
@@ -116,7 +116,7 @@ def _asked(poll: Poll, path: str, frame: Frame, steps: Steps) -> Answer:
     except SnapholdError as error:
         tick = steps.pause(timedelta(0))
         return _bad(Answer(Outcome.FAILED.value, tick.at, tick.at), Reason.FAILED, _tell(error))
-    return steps.act(Act(path, poll.do, given, frame.item, imagined=imagined))
+    return steps.act(Act(path, poll.do, given, frame.items, imagined=imagined))
 
 
 def _verdict(poll: Poll, answer: Answer, frame: Frame) -> Answer | None:

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from snaphold.action import Effect, find_action
 from snaphold.clock import format_time
-from snaphold.engine.acting import carry_out, example
+from snaphold.engine.acting import carry_out, example, would
 from snaphold.engine.approvals import check_people
 from snaphold.engine.interpreter import Interpreter
 from snaphold.engine.plan import Plan
@@ -52,7 +52,9 @@ class DrySteps:
         if answer.reason is Reason.NOT_AUTHORISED and self.granted:
             shown = example(act, self.runtime.clock)
             return self._later(replace(shown, findings=(*shown.findings, f"needs the grant of {', '.join(self.granted)}")))
-        return self._later(answer if reads else replace(answer, imagined=True))
+        if reads or answer.reason is not Reason.NONE:
+            return self._later(answer)
+        return self._later(replace(answer, detail=would(act), findings=(), imagined=True))
 
     def ask(self, gate: Gate) -> Answer:
         """Show the question and go on as if it were approved."""

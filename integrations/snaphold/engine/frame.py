@@ -38,18 +38,25 @@ class RunStopped(Exception):  # noqa: N818  it is no error of the program: the r
 
 @dataclass
 class Frame:
-    """A playbook in progress. `prefix` is the path of the call, `imagined` what rests on example results."""
+    """A playbook in progress. `prefix` is the path of the call, `items` those of `for_each`, outermost first, `imagined` what
+    rests on example results.
+    """
 
     playbook: Playbook
     values: dict[str, Mapping[str, Plain]]
     prefix: str = ""
-    item: str = ""
+    items: tuple[str, ...] = ()
     imagined: set[str] = field(default_factory=set[str])
     lines: list[StepLine] = field(default_factory=list[StepLine])
 
     def path(self, step: str) -> str:
         """Return the path of a step of this playbook."""
         return f"{self.prefix}{step}"
+
+    @property
+    def item(self) -> str:
+        """The item of the innermost `for_each`, for people; empty outside."""
+        return self.items[-1] if self.items else ""
 
     def rests_on_examples(self, value: object) -> bool:
         """Return whether a value of the playbook refers to anything that is only an example."""

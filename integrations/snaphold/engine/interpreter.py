@@ -55,7 +55,7 @@ class Interpreter:
     def run_branch(self, branch: Branch) -> BranchResult:
         """Run one branch, from nothing but what the branch says, and return how it went."""
         playbook = self.playbooks[branch.playbook]
-        frame = Frame(playbook, dict(branch.scope), branch.prefix, branch.item, set(branch.imagined))
+        frame = Frame(playbook, dict(branch.scope), branch.prefix, branch.items, set(branch.imagined))
         if branch.list_index is None:
             return replace(self._ended(frame, lambda: self._whole(frame)), values={}, imagined=())
         step = next(step for step in every_step(playbook) if step.id == branch.step)
@@ -153,7 +153,7 @@ class Interpreter:
         branches = [
             Branch(
                 f"{path}.{index}", frame.playbook.name, step.id, index, frame.values,
-                tuple(sorted(frame.imagined)), frame.item, frame.prefix,
+                tuple(sorted(frame.imagined)), frame.items, frame.prefix,
             )
             for index in range(len(step.parallel))
         ]  # fmt: skip
@@ -195,7 +195,7 @@ class Interpreter:
         path = frame.path(step.id)
         return Branch(
             f"{path}.{index}" if index else path, playbook.name, step.id, None, {"inputs": inputs},
-            imagined, "+".join(part for part in (frame.item, item) if part), f"{path}.",
+            imagined, (*frame.items, item) if index else frame.items, f"{path}.",
         )  # fmt: skip
 
     def _join(self, results: Sequence[BranchResult], frame: Frame) -> None:

@@ -26,7 +26,7 @@ class Act:
     path: str
     action: str
     given: Mapping[str, Any]
-    item: str = ""
+    items: tuple[str, ...] = ()
     timeout: timedelta | None = None
     attempt: int = 1
     imagined: bool = False
@@ -83,7 +83,7 @@ class Branch:
     list_index: int | None
     scope: Mapping[str, Mapping[str, Plain]]
     imagined: tuple[str, ...] = ()
-    item: str = ""
+    items: tuple[str, ...] = ()
     prefix: str = ""
 
 
