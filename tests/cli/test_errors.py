@@ -313,3 +313,25 @@ def test_an_unreadable_file_makes_a_partial_backup_and_exit_code_3(estate: Path)
     assert (status["state"], status["backup_outcome"], status["code"]) == ("done", "partial", 3)
     assert any("locked" in finding for finding in status["findings"])
     assert status["restore_point"]
+
+
+SEAL = ("do", "evidence.seal", "--incident", "incident.json", "--justification", "test")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_seal_that_cannot_be_written_leaves_no_half_package(fault: str, estate: Path) -> None:
+    need_program("restic")
+    assert snaphold(estate, "key", "create").code == 0
+    assert finish_backup(estate)["code"] == 0
+    with small_storage(estate / "evidence", "64k") as store:
+        if fault == "full":
+            fill(store)
+        else:
+            subprocess.run(["mount", "-o", "remount,ro", str(store)], check=True)
+        check_screen(snaphold(estate, *SEAL), 1, ("cannot",))
+        # What is being sealed stands in a hidden staging folder, which nobody can take for a package.
+        assert [path.name for path in store.iterdir() if not path.name.startswith(("filler", ".staging-"))] == []
+    sealed = snaphold(estate, *SEAL, "--generation", "2", "--json")
+    assert sealed.code in (0, 3), sealed.err
+    assert snaphold(estate, "evidence", "verify", json.loads(sealed.out)["path"]).code in (0, 3)
