@@ -133,10 +133,10 @@ def _verdict(poll: Poll, answer: Answer, frame: Frame) -> Answer | None:
 
 
 def _joined(started: Answer, last: Answer) -> Answer:
-    """Return one answer for the action and its job: what the job says fills what the action did not say."""
+    """Return one answer for the action and its job: the last poll says more recent things than the start did."""
     outcomes = (started.outcome, last.outcome)
     outcome = Outcome.PARTIAL if Outcome.PARTIAL.value in outcomes else Outcome.SUCCEEDED
-    output: Mapping[str, Any] = {**last.output, **started.output}
+    output: Mapping[str, Any] = {**started.output, **last.output}
     return replace(
         last, outcome=outcome.value, output=output, imagined=started.imagined or last.imagined,
         findings=tuple(dict.fromkeys((*started.findings, *last.findings))),
