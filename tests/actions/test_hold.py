@@ -66,7 +66,8 @@ def test_a_hold_that_was_released_can_be_placed_again_as_a_new_one(tmp_path: Pat
     (first,) = placed(context).holds
     assert isinstance(context.ledger, RegisterOnlyLedger)
     (hold,) = context.ledger.records(Hold)
-    context.ledger.kept = [EVIDENCE, hold.model_copy(update={"released_at": NOW})]
+    context.ledger.kept.remove(hold)
+    context.ledger.kept.append(hold.model_copy(update={"released_at": NOW}))
     (second,) = placed(context).holds
     assert second != first
 

@@ -396,8 +396,8 @@ def test_the_job_goes_on_when_its_starter_is_killed(site: Site) -> None:
     argv = [sys.executable, "-c", code, site.configuration.model_dump_json(), str(site.folder), INCIDENT, str(order)]
     done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    job = provider.find_started(KEY)
-    assert job == job_id(KEY, "isolated-01")
+    job = job_id(KEY, "isolated-01")
+    assert provider.find_started(KEY) == job
     assert finish(provider, job).outcome is Outcome.SUCCEEDED
     assert len(provider.restore_points()) == 1
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,7 +92,7 @@ pools = st.builds(
 
 @given(st.lists(pools, min_size=1, max_size=4), st.lists(st.integers(0, 10**6), max_size=6))
 def test_no_storage_is_ever_filled_beyond_its_reserve(found: list[PoolRoom], needs: list[int]) -> None:
-    named = {f"p{number}": PoolRoom(**{**vars(pool), "pool": f"p{number}"}) for number, pool in enumerate(found)}
+    named = {f"p{number}": replace(pool, pool=f"p{number}") for number, pool in enumerate(found)}
     plan = Room(named)
     answers = [plan.place(f"a{number}", needed, list(named)) for number, needed in enumerate(needs)]
     for answer in answers:

@@ -99,7 +99,7 @@ class Bench:
         self.clock = FixedClock(NOW)
         self.engine = PretendedEngine()
         self.quiescer = PretendedQuiescer(self.clock, kind)
-        monkeypatch.setattr(registry, "open_quiescer", lambda *_given: self.quiescer)
+        monkeypatch.setattr(registry, "open_quiescer", self.open)
         site = make_site(folder, "rclone")
         (site.share / "app.db").write_text("live")
         (site.share / "app.db-wal").write_text("journal")
@@ -113,6 +113,9 @@ class Bench:
         self.folder.publish_order(self.order)
         self.share = site.share
         self.journal = JobJournal(self.folder, self.clock)
+
+    def open(self, _name: str) -> PretendedQuiescer:
+        return self.quiescer
 
     @property
     def repository(self) -> LocalRepository:

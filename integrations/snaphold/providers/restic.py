@@ -99,7 +99,9 @@ class Restic(LocalRepository):
         with repository_made_once(self.place):
             if not self.repository_exists():
                 restic.ask("making the repository", "init")
-        for key in read_array(restic.ask("opening the repository", "key", "list", "--no-lock")):
+        # `key list` takes a lock whatever it is told.
+        listed = restic.change("opening the repository", "key", "list", wait=BACKUP_WAIT_SECONDS)
+        for key in read_array(listed.stdout):
             if key.get("current"):
                 return f"restic AES-256-CTR with Poly1305-AES, key {key['id']}"
         raise ProviderError(f"the key of {self.place.repository} cannot be named", "restic lists no current key")
