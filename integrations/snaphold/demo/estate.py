@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 
 from snaphold.clock import format_time
+from snaphold.demo.engines import Engine
 from snaphold.demo.share import fill_share
 from snaphold.demo.writer import create_database
 from snaphold.errors import InputError, StorageError
@@ -78,30 +79,34 @@ def claim_folder(given: Path | None) -> Path:
     return folder.resolve()
 
 
-def build_estate(folder: Path, provider: str, now: datetime) -> Estate:
-    """Build everything below the empty `folder`; `provider` is the engine of the pools. Raises StorageError."""
+def build_estate(folder: Path, engine: Engine, now: datetime) -> Estate:
+    """Build everything below the empty `folder`; `engine` is that of its pools. Raises StorageError."""
     try:
-        return _build(folder, provider, now)
+        return _build(folder, engine, now)
     except OSError as error:
         raise StorageError(f"the estate cannot be written to {folder}", error.strerror, "choose another with --dir") from error
 
 
-def _build(folder: Path, provider: str, now: datetime) -> Estate:
+def _build(folder: Path, engine: Engine, now: datetime) -> Estate:
+    from snaphold.config import load_configuration
     from snaphold.evidence.signature import create_key
+    from snaphold.evidence.trust import write_trust
 
     for name in ("app/settings", "share", "pools"):
         (folder / name).mkdir(parents=True)
     (folder / "keys").mkdir(mode=_PRIVATE_FOLDER)
-    create_key(folder / "keys" / "custodian")
+    public_key = create_key(folder / "keys" / "custodian")
     for pool in POOLS:
         _write_private(folder / "keys" / pool, secrets.token_urlsafe(24))
     estate = Estate(folder, fill_share(folder / "share"))
     create_database(estate.database)
     (folder / "app" / "settings" / "orders.ini").write_text("[orders]\ncurrency = EUR\nport = 8443\n", encoding="utf-8")
     template = files("snaphold.demo").joinpath("estate.yaml").read_text(encoding="utf-8")
-    filled = Template(template).substitute(login=current_login(), provider=provider)
+    known = {"login": current_login(), "provider": engine.provider, "program": json.dumps(engine.program)}
+    filled = Template(template).substitute(known)
     estate.configuration.write_text(filled, encoding="utf-8")
     estate.incident.write_text(json.dumps(_incident(now), indent=2) + "\n", encoding="utf-8")
+    write_trust(load_configuration(estate.configuration), public_key, now)
     return estate
 
 
