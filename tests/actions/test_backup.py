@@ -205,6 +205,7 @@ def test_a_share_is_proved_and_the_register_says_so(tmp_path: Path, engine: str)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_flipped_byte_in_the_repository_is_not_verified(tmp_path: Path, engine: str) -> None:
     site = make_site(tmp_path, engine)
+    (site.share / "noise").write_bytes(os.urandom(500_000))
     context = context_of(site)
     found = finished(context)
     flip_byte(max((path for path in site.repository.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size))
