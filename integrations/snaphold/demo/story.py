@@ -45,7 +45,8 @@ def run_playbook(estate: Estate, on_step: Listener, on_approval: Listener) -> di
     done = run_command(argv, timeout=RUN_SECONDS, on_line=read)
     if faults:
         raise faults[0]
-    summary = next((fields for fields in reversed(told) if fields.get("message_type") == "summary"), {})
+    summaries = [fields for fields in told if fields.get("message_type") == "summary"]
+    summary = summaries[-1] if summaries else {}
     if done.code != EXIT_DONE or summary.get("status") != "done":
         raise _failure("the playbook did not end well", done, str(summary.get("why") or ""))
     return summary
