@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from pydantic import Field
@@ -68,5 +69,6 @@ def write_report(page: str, path: Path) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what failed is told; a leftover that cannot be removed adds nothing to it
+            partial.unlink(missing_ok=True)
         raise StorageError(f"the report {path} cannot be written", error.strerror, "free space, or check its folder") from error

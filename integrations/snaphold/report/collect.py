@@ -105,17 +105,16 @@ def _priorities(
 def _capacity(context: Context, points: Sequence[RestorePoint]) -> tuple[str, ...]:
     """The room behind each pool that was used, as it is now."""
     lines: list[str] = []
-    for pool in context.configuration.pools:
-        sizes = [point.size for point in points if point.pool == pool.name]
-        if not sizes:
-            continue
+    reserves = {pool.name: pool.reserve for pool in context.configuration.pools}
+    for pool in dict.fromkeys(point.pool for point in points):
+        used = in_bytes(sum(point.size for point in points if point.pool == pool))
         try:
-            room = context.provider(pool.name).capacity()
+            room = context.provider(pool).capacity()
         except SnapholdError as error:
-            lines.append(f"{pool.name}: its room cannot be told ({error.what})")
+            lines.append(f"{pool}: {used} of source data backed up; its room cannot be told ({error.what})")
             continue
         free = "unknown" if room.free is None else in_bytes(room.free)
         total = "unknown" if room.total is None else in_bytes(room.total)
-        reserve = "" if room.total is None else f", of which {in_bytes(round(room.total * pool.reserve))} must stay free"
-        lines.append(f"{pool.name}: {in_bytes(sum(sizes))} of source data backed up; free {free} of {total}{reserve}")
+        reserve = "" if room.total is None else f", of which {in_bytes(round(room.total * reserves[pool]))} must stay free"
+        lines.append(f"{pool}: {used} of source data backed up; free {free} of {total}{reserve}")
     return tuple(lines)

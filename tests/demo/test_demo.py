@@ -1,0 +1,125 @@
+"""`snaphold demo` end to end: what it leaves behind is checked with stock programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snaphold.demo.estate import PLAYBOOK
+from snaphold.demo.share import files_of, fill_share
+from support.needs import need_program
+
+pytestmark = pytest.mark.slow
+LONGEST_SECONDS = 240
+ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def run(*argv: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command and return what it did."""
+    return subprocess.run(argv, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False)
+
+
+def snaphold(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run the product as a person would."""
+    return run(sys.executable, "-m", "snaphold", *words)
+
+
+@pytest.fixture(scope="module", params=["restic", "rclone"])
+def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A folder in which the demonstration was played with one engine, and its summary."""
+    if request.param == "restic":
+        need_program("restic")
+    folder = tmp_path_factory.mktemp("demo") / request.param
+    done = snaphold("demo", "--dir", str(folder), "--engine", request.param, "--json")
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout.splitlines()[-1])
+
+
+def test_it_leaves_everything_for_inspection(played: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = played
+    for name in ("snaphold.yaml", "incident.json", "trust/allowed_signers", "report.html", "state/ledger.sqlite", "pools"):
+        assert (folder / name).exists(), name
+    assert summary["status"] == "done"
+    assert Path(summary["evidence"]).parent == folder / "evidence"
+    assert PLAYBOOK in (folder / "report.html").read_text()
+
+
+def test_every_stock_command_that_it_names_passes(played: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, summary = played
+    done = run("bash", "-euc", "\n".join(summary["commands"]), folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'Good "evidence@snaphold" signature' in done.stdout
+    fill_share(tmp_path)
+    (share,) = (path for path in (folder / "restored").rglob("share") if path.is_dir())
+    wanted = {path.relative_to(tmp_path): path.read_bytes() for path in files_of(tmp_path)}
+    assert {path.relative_to(share): path.read_bytes() for path in files_of(share)} == wanted
+
+
+def test_a_flipped_byte_anywhere_in_the_evidence_is_named(played: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, summary = played
+    copy = tmp_path / "evidence" / "copy"
+    shutil.copytree(summary["evidence"], copy)
+    names = sorted(path.relative_to(copy) for path in copy.rglob("*") if path.is_file() and path.stat().st_size)
+    assert names
+    for name in names:
+        path = copy / name
+        path.chmod(0o600)
+        sound = path.read_bytes()
+        middle = len(sound) // 2
+        path.write_bytes(sound[:middle] + bytes([sound[middle] ^ 1]) + sound[middle + 1 :])
+        done = snaphold("evidence", "verify", str(copy), "--trust", str(folder / "trust"), "--json")
+        report = json.loads(done.stdout)
+        path.write_bytes(sound)
+        path.chmod(0o444)
+        assert done.returncode != 0, name
+        assert report["status"] != "verified", name
+        assert str(name) in json.dumps(report["faults"]), f"{name}: {report['faults']}"
+
+
+def test_the_audit_trail_verifies(played: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = played
+    done = snaphold("audit", "verify", "--config", str(folder / "snaphold.yaml"), "--json")
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    assert snaphold("runs", "list", "--config", str(folder / "snaphold.yaml")).stdout.count("done") == 1
+
+
+def test_no_application_is_left_running(played: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = played
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
+    assert not [command for command in commands if b"snaphold.demo.writer" in command and str(folder).encode() in command]
+
+
+def _readable(path: Path) -> bool:
+    try:
+        path.read_bytes()
+    except OSError:
+        return False
+    return True
+
+
+def test_the_text_for_people_names_the_engine_the_second_identity_and_the_attack(tmp_path: Path) -> None:
+    done = snaphold("demo", "--dir", str(tmp_path / "new"), "--engine", "rclone")
+    assert done.returncode == 0, done.stderr
+    for said in (
+        "engine: rclone",
+        "Bruno Keller, the demonstration's second identity",
+        "mass encryption",
+        "ransom note",
+        "verified",
+    ):
+        assert said in done.stdout, said
+
+
+def test_a_folder_that_holds_something_is_refused_with_exit_code_2(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    done = snaphold("demo", "--dir", str(tmp_path))
+    assert done.returncode == 2
+    assert "not empty" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.txt"]
