@@ -23,6 +23,7 @@ class SummarisedIncident(Result):
     """Where the report is, and what it says stands open."""
 
     report: str = Field(description="Path of the report.", examples=["/var/lib/snaphold/reports/INC-2026-0042/report.html"])
+    steps: int = Field(ge=0, description="Steps of playbooks that had ended when it was written.", examples=[16])
     restore_points: int = Field(ge=0, description="Restore points in the report.", examples=[3])
     open_points: list[str] = Field(
         description="What did not succeed or is not finished; the report shows it first.",
@@ -51,6 +52,7 @@ def summary(request: SummariseIncident, context: Context) -> SummarisedIncident:
         outcome=Outcome.SUCCEEDED,
         findings=[],
         report=str(path),
+        steps=sum(len(run.steps) for run in report.runs),
         restore_points=len(report.restore_points),
         open_points=faults_of(report),
     )
