@@ -1,0 +1,163 @@
+"""Wheel and sdist: they hold what they must, and they work without the checkout."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from support.needs import need_program
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 280
+EPOCH = "1780000000"
+
+
+def run(*argv: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with nothing of the checkout on Python's path; it must succeed."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    done = subprocess.run(
+        [str(word) for word in argv], cwd=folder, env={**kept, **environment}, capture_output=True, text=True,
+        timeout=SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def copy_checkout(target: Path) -> Path:
+    """Copy what git would keep of the checkout, so that building leaves nothing behind in it; return the copy."""
+    git = need_program("git")
+    listed = subprocess.run(
+        [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+    ).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        source = ROOT / name
+        if source.is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes(source.read_bytes())
+    return target
+
+
+def build(source: Path, into: Path, *options: str) -> None:
+    """Build with what is installed: nothing is fetched."""
+    run(sys.executable, "-m", "build", "--no-isolation", *options, "--outdir", into, source, folder=into, SOURCE_DATE_EPOCH=EPOCH)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout."""
+    return copy_checkout(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="module")
+def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the sdist."""
+    folder = tmp_path_factory.mktemp("dist")
+    build(source, folder, "--wheel", "--sdist")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    """The wheel."""
+    (found,) = built.glob("*.whl")
+    return found
+
+
+def test_the_package_list_in_setup_cfg_is_the_tree() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    listed = set(settings["options"]["packages"].split())
+    top = ROOT / "integrations"
+    found = {".".join(path.parent.relative_to(top).parts) for path in (top / "snaphold").rglob("__init__.py")}
+    assert listed == found | {"snaphold.playbooks", "snaphold.schemas"}
+
+
+def test_the_folder_packaging_is_not_a_package() -> None:
+    assert not (ROOT / "packaging" / "__init__.py").exists()
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_module_playbook_and_schema(wheel: Path, source: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    top = source / "integrations"
+    modules = {path.relative_to(top).as_posix() for path in (top / "snaphold").rglob("*") if path.is_file()}
+    data = {f"snaphold/{path.relative_to(source).as_posix()}" for path in (source / "playbooks").rglob("*.yaml")}
+    data |= {f"snaphold/{path.relative_to(source).as_posix()}" for path in (source / "schemas").glob("*.json")}
+    wanted = {name for name in modules if "__pycache__" not in name} | data
+    assert "snaphold/playbooks/ransomware-response.yaml" in wanted
+    assert wanted <= names
+    assert {name.split("/")[0] for name in names} == {"snaphold", wheel.name.split("-py3")[0] + ".dist-info"}
+
+
+@pytest.mark.slow
+def test_the_sdist_builds_the_same_wheel(built: Path, wheel: Path, tmp_path: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    (tmp_path / "again").mkdir()
+    build(unpacked, tmp_path / "again", "--wheel")
+    (again,) = (tmp_path / "again").glob("*.whl")
+    assert contents(again) == contents(wheel)
+
+
+@pytest.mark.slow
+def test_the_same_source_gives_the_same_wheel(source: Path, wheel: Path, tmp_path: Path) -> None:
+    build(source, tmp_path, "--wheel")
+    (again,) = tmp_path.glob("*.whl")
+    assert again.read_bytes() == wheel.read_bytes()
+
+
+def contents(archive: Path) -> dict[str, bytes]:
+    """Return what a wheel holds, by name."""
+    with zipfile.ZipFile(archive) as opened:
+        return {name: opened.read(name) for name in opened.namelist()}
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_the_demonstration_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    python = tmp_path / "venv" / "bin" / "python"
+    snaphold = python.with_name("snaphold")
+    run(sys.executable, "-m", "venv", tmp_path / "venv", folder=tmp_path)
+    run(python, "-m", "pip", "install", "-q", f"{wheel}[run,evidence,transfer]", folder=tmp_path)
+    where = run(python, "-c", "import snaphold; print(snaphold.__file__)", folder=tmp_path).stdout
+    assert where.startswith(str(tmp_path / "venv"))
+    assert run(snaphold, "--version", folder=tmp_path).stdout.startswith("snaphold ")
+    run(snaphold, "playbook", "lint", "ransomware-response", folder=tmp_path)
+    told = run(snaphold, "demo", "--dir", tmp_path / "demo", "--engine", "rclone", folder=tmp_path).stdout
+    assert "mass encryption" in told
+    assert (tmp_path / "demo" / "report.html").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["editable_mode=lenient", "editable_mode=strict", "editable_mode=compat"])
+def test_an_editable_install_finds_playbooks_and_schemas(source: Path, mode: str, tmp_path: Path) -> None:
+    python = tmp_path / "venv" / "bin" / "python"
+    run(sys.executable, "-m", "venv", "--system-site-packages", tmp_path / "venv", folder=tmp_path)
+    option = f"--config-settings={mode}"
+    run(python, "-m", "pip", "install", "-q", "--no-deps", option, "-e", source, folder=tmp_path)
+    dependencies = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
+    code = "import site, sys; from snaphold.cli.main import main; sys.exit(main(['playbook', 'lint', 'ransomware-response']))"
+    run(python, "-c", code, folder=tmp_path, PYTHONPATH=dependencies)
+    found = run(python, "-c", "import snaphold; print(snaphold.__file__)", folder=tmp_path, PYTHONPATH=dependencies).stdout
+    assert str(source) in found or str(tmp_path) in found or "build" in found
+
+
+@pytest.mark.slow
+def test_the_tests_run_where_only_the_dependencies_are_installed(source: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "sys.path[:] = [p for p in sys.path if not p.endswith('integrations')]\n"
+        "sys.meta_path[:] = [f for f in sys.meta_path if '__editable__' not in getattr(f, '__module__', '')]\n"
+        "try:\n    import snaphold\nexcept ImportError: pass\nelse: sys.exit('the package is still installed')\n"
+        "import pytest\n"
+        "sys.exit(pytest.main(['-q', '-n', '0', '-p', 'no:cacheprovider', 'tests/test_clock.py', 'tests/report']))\n"
+    )
+    assert " passed" in run(sys.executable, "-c", code, folder=source).stdout
