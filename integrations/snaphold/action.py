@@ -174,7 +174,7 @@ def catalogue() -> Mapping[str, AnyAction]:
 
 def find_action(name: str) -> AnyAction:
     """Return the action called `name`. Raises InputError with the nearest name when there is none."""
-    from snaphold.documents import suggest
+    from snaphold.validation import suggest
 
     known = catalogue()
     if name not in known:

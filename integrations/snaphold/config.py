@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJsonSchema, model_validator
 
 from snaphold.clock import Duration
 from snaphold.config_examples import EXAMPLES
-from snaphold.documents import Document, load_document, read_model, uncollected
 from snaphold.domain.asset import Asset
 from snaphold.domain.classification import ClassificationRule
 from snaphold.domain.incident import Incident, Severity
@@ -23,6 +22,9 @@ from snaphold.domain.tier import Tier
 from snaphold.domain.value import Identifier, Value
 from snaphold.errors import ConfigurationError, InputError, Problem
 from snaphold.secrets import SecretReference
+
+if TYPE_CHECKING:
+    from snaphold.documents import Document
 
 FILE_NAME = "snaphold.yaml"
 HOW_TO_MEND = "mend these lines; snaphold config sample shows every key"
@@ -247,6 +249,8 @@ def find_configuration(given: Path | None) -> Path:
 
 def load_configuration(given: Path | None = None) -> Configuration:
     """Return the configuration. Raises ConfigurationError with file:line:column and field of every fault."""
+    from snaphold.documents import load_document, uncollected
+
     path = find_configuration(given)
     with uncollected():
         return read_configuration(load_document(path, "configuration")).placed_at(path.parent)
@@ -255,6 +259,7 @@ def load_configuration(given: Path | None = None) -> Configuration:
 def read_configuration(document: Document) -> Configuration:
     """Return the configuration in a document. Raises ConfigurationError with file:line:column and field of every fault."""
     from snaphold.cross_references import cross_reference_faults
+    from snaphold.documents import read_model
 
     try:
         configuration = read_model(Configuration, document, "configuration", ConfigurationError, _READ_FROM_FILE)

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from snaphold.action import AnyAction, Effect, Recovery, Request, Result, find_action
 from snaphold.authority import authorise
 from snaphold.context import Attempt, Context
-from snaphold.documents import problems_of, suggest
 from snaphold.domain.outcome import Outcome
 from snaphold.errors import (
     DocumentError,
@@ -39,6 +38,7 @@ from snaphold.recorded import (
     restore_error,
 )
 from snaphold.secrets import redact
+from snaphold.validation import problems_of, suggest
 
 LEASE_SECONDS = 900.0
 """Longer than the longest call of an action plus the worst pause of its process: a fence protects the ledger only."""

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from snaphold.action import Effect, Names, Needs, Recovery, Request, Result, action
 from snaphold.context import Context
-from snaphold.documents import suggest
 from snaphold.domain.authority import EvidenceRecord, Hold
 from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.errors import InputError, SnapholdError
 from snaphold.providers.base import Support, Verb
+from snaphold.validation import suggest
 
 REGISTER_ONLY = "register only"
 

@@ -11,7 +11,6 @@ from pydantic import Field
 from snaphold.action import Effect, Name, Names, Needs, Recovery, Request, Result, action
 from snaphold.clock import Duration, format_duration, format_time
 from snaphold.context import Context
-from snaphold.documents import suggest
 from snaphold.domain.asset import Asset
 from snaphold.domain.authority import PromotionException
 from snaphold.domain.classification import Classification, Source, classify
@@ -19,6 +18,7 @@ from snaphold.domain.dependency import MOST_NAMED
 from snaphold.domain.dependency import order_by_dependency as put_in_order
 from snaphold.domain.outcome import Outcome
 from snaphold.errors import InputError, NotAuthorisedError
+from snaphold.validation import suggest
 
 LONGEST_EXCEPTION = timedelta(days=90)
 

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from snaphold.documents import suggest
 from snaphold.errors import InputError
+from snaphold.validation import suggest
 
 MOST_NAMED = 10
 """How many faults of one kind a message names."""

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum
 
 from snaphold.config import BackupKind, Pool, Route
 from snaphold.context import Context
-from snaphold.documents import suggest
 from snaphold.domain.asset import Asset
 from snaphold.domain.authority import PromotionException
 from snaphold.domain.classification import classify
 from snaphold.domain.plan import PoolRoom, Room, candidate_pools, effective_tiers
 from snaphold.errors import InputError, MissingToolError, SnapholdError
+from snaphold.validation import suggest
+
+
+class Storage(str, Enum):
+    """Which of an asset's pools may take its backup."""
+
+    ROUTED = "routed"
+    ALTERNATE = "alternate"
 
 
 def find_assets(names: Iterable[str], context: Context) -> list[Asset]:
@@ -41,15 +49,31 @@ def tiers_of_assets(context: Context) -> dict[str, str]:
     return effective_tiers(classified, {asset.id: asset.depends_on for asset in configuration.assets})
 
 
-def pools_for(asset: Asset, tier: str, context: Context, chosen: str = "") -> tuple[str, ...]:
-    """Return the pools for an asset in order of preference; only the chosen one when somebody chose."""
+def pools_for(asset: Asset, tier: str, context: Context, chosen: str = "", storage: Storage = Storage.ROUTED) -> tuple[str, ...]:
+    """Return the pools for an asset in order of preference; only the chosen one when somebody chose.
+
+    With `Storage.ALTERNATE` it is the alternate pool of the tier's route alone. Raises InputError when there is none.
+    """
     pools = [pool.name for pool in context.configuration.pools]
     if chosen:
         if chosen not in pools:
             why = suggest(chosen, pools) or f"configured: {', '.join(pools) or 'none'}"
             raise InputError(f"there is no pool {chosen!r}", why, "add it under pools in snaphold.yaml")
         return (chosen,)
+    if storage is Storage.ALTERNATE:
+        return (_alternate_pool(asset, tier, context.configuration.routes),)
     return candidate_pools(asset.id, tier, asset.protection.pool, _routes(context.configuration.routes), pools)
+
+
+def _alternate_pool(asset: Asset, tier: str, routes: Iterable[Route]) -> str:
+    alternate = next((route.alternate for route in routes if tier in route.tiers), None)
+    if alternate is None:
+        raise InputError(
+            f"there is no alternate storage for {asset.id}",
+            f"no route of tier {tier} names an alternate pool",
+            "add alternate to the route of the tier in snaphold.yaml",
+        )
+    return alternate
 
 
 def look_at_pools(names: Iterable[str], context: Context) -> Room:
