@@ -129,6 +129,7 @@ def test_a_plan_that_was_changed_is_refused(world: World) -> None:
         resume_run(world.runtime(), run.id)
 
 
+@pytest.mark.slow
 def test_nobody_answers_and_the_question_is_escalated_and_then_expires(world: World) -> None:
     body = GATE.replace("within: 10m", "within: 1s, escalate: {to: group/ciso, within: 1s}")
     run = world.start(plan_of(body))
@@ -138,6 +139,7 @@ def test_nobody_answers_and_the_question_is_escalated_and_then_expires(world: Wo
     assert world.runtime().ledger.records(Approval)[0].state is ApprovalState.EXPIRED
 
 
+@pytest.mark.slow
 def test_an_approval_grants_the_role_for_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = make_world(tmp_path, monkeypatch, sign=True, authority={"grant_required": ["lab.write"]})
     world.answers = {"gate": (("ben", "approved"),)}
@@ -148,19 +150,17 @@ def test_an_approval_grants_the_role_for_its_time(tmp_path: Path, monkeypatch: p
 
 
 def test_branches_run_side_by_side_and_their_outputs_reach_what_follows(world: World) -> None:
-    slow = "do: lab.read, with: {says: slow, text: "
+    meet = "do: lab.read, with: {says: meet, text: "
     body = f"""steps:
   - id: both
     parallel:
-      - - {{id: left, {slow}L}}, out: {{text: string}}}}
-      - - {{id: right, {slow}R}}, out: {{text: string}}}}
+      - - {{id: left, {meet}L}}, out: {{text: string}}}}
+      - - {{id: right, {meet}R}}, out: {{text: string}}}}
   - {{id: join, do: lab.read, with: {{text: "$left.text$right.text"}}}}
 """
     run = world.start(plan_of(body))
     assert run.status is RunStatus.DONE, run.why
-    assert world.lab.calls[-1] == "LR"
-    assert run.ended_at is not None
-    assert (run.ended_at - run.started_at).total_seconds() < 0.58, "0.3 s each, one after the other would be 0.6 s"
+    assert world.lab.calls[-1] == "LR", "each waited for the other, so both ran at the same time"
 
 
 def test_items_run_at_most_so_many_at_once_and_none_starts_after_a_failure(world: World) -> None:
@@ -172,6 +172,7 @@ def test_items_run_at_most_so_many_at_once_and_none_starts_after_a_failure(world
     assert [line.item for line in run.steps] == ["slow", "refused"]
 
 
+@pytest.mark.slow
 def test_a_failed_branch_lets_the_others_finish_and_fails_the_step(world: World) -> None:
     body = """steps:
   - id: both
@@ -185,6 +186,7 @@ def test_a_failed_branch_lets_the_others_finish_and_fails_the_step(world: World)
     assert (run.status, outcomes(run)) == (RunStatus.FAILED, [("bad", "failed"), ("good", "succeeded"), ("more", "succeeded")])
 
 
+@pytest.mark.slow
 def test_a_gate_in_one_branch_is_left_only_when_the_other_branch_has_ended(world: World) -> None:
     body = """steps:
   - id: both
@@ -203,6 +205,7 @@ def test_a_gate_in_one_branch_is_left_only_when_the_other_branch_has_ended(world
     assert world.lab.calls == ["work", "two", "text"]
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_surroundings_leaves_the_run_and_fails_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise LedgerError("the ledger is out of reach")

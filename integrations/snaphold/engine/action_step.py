@@ -90,7 +90,7 @@ def _polled(step: DoStep, poll: Poll, started: Answer, frame: Frame, steps: Step
     while True:
         answer = _asked(poll, path, frame, steps)
         if answer.imagined:
-            return _joined(started, answer)
+            return replace(_joined(started, answer), detail=started.detail)
         if answer.reason is Reason.CANCELLED:
             return answer
         if answer.output:

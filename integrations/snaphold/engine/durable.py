@@ -40,13 +40,14 @@ from snaphold.errors import SnapholdError
 APPLICATION_VERSION = "snaphold-run-1"
 """Changes only when the interpreter records other steps for the same playbook; open runs then need the old version."""
 WAKE = "wake"
-LONGEST_RECEIVE_SECONDS = 60.0
+LONGEST_RECEIVE_SECONDS = 30.0
 """A lost wake-up call delays a run by no more than this."""
 NOTICE_SECONDS = 0.1
 RESULT_POLL_SECONDS = 0.02
 LONGEST_SETTLE_SECONDS = 10.0
 BUSY_MILLISECONDS = 30_000
 _TERMINAL = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_OPEN = ["PENDING", "ENQUEUED"]
 _drives: list[Drive] = []
 Recorded = TypeVar("Recorded")
 
@@ -89,7 +90,7 @@ def launched(drive: Drive) -> Generator[None, None, None]:
 
 
 def begin(drive: Drive) -> None:
-    """Start the run's workflow, or leave it alone when it was started before."""
+    """Start the run's workflow. One that was started before goes on by itself, and looks at the register at once."""
     known = DBOS.get_workflow_status(drive.run.id)
     if known is not None and known.app_version != APPLICATION_VERSION:
         raise SnapholdError(
@@ -99,6 +100,8 @@ def begin(drive: Drive) -> None:
         )
     with SetWorkflowID(drive.run.id):
         DBOS.start_workflow(run_workflow, drive.plan.to_document())
+    if known is not None:
+        _wake_all()
 
 
 def settle(drive: Drive) -> None:
@@ -114,7 +117,11 @@ def settle(drive: Drive) -> None:
 def leave(drive: Drive) -> None:
     """Ask every part of the run to let go at its next step, and wake those that wait."""
     drive.leaving.set()
-    for workflow in DBOS.list_workflows(status="PENDING", load_input=False):
+    _wake_all()
+
+
+def _wake_all() -> None:
+    for workflow in DBOS.list_workflows(status=_OPEN, load_input=False):
         DBOS.send(workflow.workflow_id, {}, WAKE)
 
 
@@ -126,7 +133,7 @@ def wake(configuration: Configuration, run: str) -> None:
     engine = _engine(path)
     client = DBOSClient(system_database_engine=engine, serializer=DBOSPortableJSONSerializer())
     try:
-        for workflow in client.list_workflows(status="PENDING", load_input=False):
+        for workflow in client.list_workflows(status=_OPEN, load_input=False):
             client.send(workflow.workflow_id, {}, WAKE)
     finally:
         client.destroy()

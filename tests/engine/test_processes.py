@@ -1,0 +1,99 @@
+"""Runs in processes of their own: killed while they wait, cancelled from outside, driven by only one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from snaphold.domain.authority import Approval
+from snaphold.engine.driver import cancel_run, resume_run
+from snaphold.engine.run import RunStatus
+from snaphold.errors import BusyError
+from support.run_lab import World, make_world, outcomes
+
+TESTS = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.slow
+PROGRAM = """
+import sys
+from pathlib import Path
+from support.run_lab import make_world, plan_of
+
+GATE = '''steps:
+  - {id: before, do: lab.start}
+  - {id: gate, approve: {ask: "Do it?", from: group/managers, within: 10m}}
+  - {id: after, do: lab.start, with: {asset: second}}
+'''
+run = make_world(Path(sys.argv[1])).start(plan_of(GATE))
+print(run.status.value, run.exit_code)
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world in which another process starts a run."""
+    return make_world(tmp_path, monkeypatch)
+
+
+def _start(folder: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    command = [sys.executable, "-c", PROGRAM, str(folder)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _until(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def _waits(world: World) -> Callable[[], bool]:
+    return lambda: bool(world.runtime().ledger.records(Approval))
+
+
+def test_a_run_that_is_killed_while_it_waits_goes_on_after_the_answer(world: World, tmp_path: Path) -> None:
+    child = _start(tmp_path)
+    _until(_waits(world))
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    approval = world.runtime().ledger.records(Approval)[0]
+    world.vote(approval.id, "ben", "approved")
+    began = time.monotonic()
+    run = resume_run(world.runtime(), approval.run)
+    assert (run.status, outcomes(run)[-1]) == (RunStatus.DONE, ("after", "succeeded"))
+    assert time.monotonic() - began < 10, "the answer is seen at once, not at the end of the interrupted wait"
+    assert world.lab.vendor.starts() == ["INC-1/before/orders-db/1", "INC-1/after/second/1"]
+
+
+def test_a_cancel_from_another_process_ends_a_waiting_run_at_once(world: World, tmp_path: Path) -> None:
+    child = _start(tmp_path)
+    _until(_waits(world))
+    approval = world.runtime().ledger.records(Approval)[0]
+    with pytest.raises(BusyError, match=str(child.pid)):
+        resume_run(world.runtime(), approval.run)
+    began = time.monotonic()
+    cancel_run(world.runtime("ben"), approval.run)
+    told, complaints = child.communicate(timeout=20)
+    assert told.split() == ["cancelled", "1"], complaints
+    assert time.monotonic() - began < 5
+    assert resume_run(world.runtime(), approval.run).status is RunStatus.CANCELLED
+    assert world.lab.vendor.starts() == ["INC-1/before/orders-db/1"]
+
+
+def test_an_interrupt_leaves_the_run_in_good_order(world: World, tmp_path: Path) -> None:
+    child = _start(tmp_path)
+    _until(_waits(world))
+    time.sleep(0.3)
+    child.send_signal(signal.SIGINT)
+    _, complaints = child.communicate(timeout=20)
+    assert "KeyboardInterrupt" in complaints, "the command line turns it into exit code 130"
+    approval = world.runtime().ledger.records(Approval)[0]
+    world.vote(approval.id, "cleo", "approved")
+    assert resume_run(world.runtime(), approval.run).status is RunStatus.DONE
