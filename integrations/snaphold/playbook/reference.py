@@ -55,7 +55,7 @@ class Reference:
         return f"${self.scope}.{self.field}" if self.field else f"${self.scope}"
 
 
-def _scan(text: str) -> list[str | Reference]:
+def pieces_of(text: str) -> list[str | Reference]:
     """Take text apart into plain pieces and references. Raises ExpressionError."""
     pieces: list[str | Reference] = []
     plain, position = "", 0
@@ -85,7 +85,7 @@ def _scan(text: str) -> list[str | Reference]:
 def references_in(value: object) -> list[Reference]:
     """Return the references in a value (text, or a list of texts), in order. Raises ExpressionError."""
     if isinstance(value, str):
-        return [piece for piece in _scan(value) if isinstance(piece, Reference)]
+        return [piece for piece in pieces_of(value) if isinstance(piece, Reference)]
     if isinstance(value, (list, tuple)):
         return [reference for item in cast("Sequence[object]", value) for reference in references_in(item)]
     return []
@@ -95,7 +95,7 @@ def whole_reference(value: object) -> Reference | None:
     """Return the reference that a text consists of; None when there is anything beside it. Raises ExpressionError."""
     if not isinstance(value, str):
         return None
-    pieces = _scan(value)
+    pieces = pieces_of(value)
     return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], Reference) else None
 
 
@@ -129,7 +129,7 @@ def resolve(value: object, values: Values) -> Any:
         return found
     if not isinstance(value, str):
         return value
-    pieces = _scan(value)
+    pieces = pieces_of(value)
     if len(pieces) == 1 and isinstance(pieces[0], Reference):
         return look_up(pieces[0], values)
     return "".join(write_value(look_up(piece, values)) if isinstance(piece, Reference) else piece for piece in pieces)

@@ -27,6 +27,11 @@ STOP = "snaphold-flow-stop"
 SELF_CHECK = "snaphold-self-check"
 DONE = "done"
 FAILED = "failed"
+STOPPED = "stopped"
+DECIDED = "decided"
+SETTLED = "settled"
+"""How a playbook or a branch ended: done; failed, which the caller's handlers may handle; or stopped, which they may not.
+`decided` notes that a person or a step's own handler has spoken, `settled` asks whether that is so: then it was stopped."""
 STEP_ARGUMENTS = {
     "step": "Where this stands in a playbook; part of the idempotency key, and names the context path of the outputs.",
     "generation": "A higher number asks for the work to be done once more in the same step.",
