@@ -63,7 +63,7 @@ def _figures(report: ReportFacts) -> Html:
     verified = sum(1 for point in points if point.verified_at)
     figures = (
         ("Assets in scope", str(len(report.incident.assets))),
-        ("Restore points", f"{len(points)}, {verified} verified" if points else "none"),
+        ("Restore points verified", f"{verified} of {len(points)}" if points else "none"),
         ("Backed up", in_bytes(sum(point.size for point in points))),
         ("Evidence packages", str(len(report.evidence)) if report.evidence else "none"),
         ("Under legal hold", str(sum(1 for hold in report.holds if hold.released_at is None))),
