@@ -62,6 +62,16 @@ def test_every_stock_command_that_it_names_passes(played: tuple[Path, dict[str, 
     assert {path.relative_to(share): path.read_bytes() for path in files_of(share)} == wanted
 
 
+def test_the_tier_of_each_asset_reaches_the_backup_engine(played: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = played
+    if summary["engine"] != "restic":
+        return  # rclone has no tags
+    repository, password = summary["repository"], str(folder / "keys" / "isolated-01")
+    listed = json.loads(run("restic", "-r", repository, "-p", password, "snapshots", "--json").stdout)
+    tiers = {tag for snapshot in listed for tag in snapshot["tags"] if tag.startswith("tier=")}
+    assert tiers == {"tier=T0"}
+
+
 def test_a_flipped_byte_anywhere_in_the_evidence_is_named(played: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, summary = played
     copy = tmp_path / "evidence" / "copy"
