@@ -19,8 +19,24 @@ EVERY = list(catalogue().values())
 NOUNS = frozenset({"status", "summary"})
 """The last words that are not verbs and still plain: what they do is to show."""
 VERBS = frozenset(
-    ["check", "classify", "compare", "hold", "issue", "order", "place", "promote", "release", "revoke", "seal", "start", "verify"]
-)  # a new verb is added here on purpose
+    {
+        "acknowledge",
+        "check",
+        "classify",
+        "compare",
+        "hold",
+        "issue",
+        "notify",
+        "order",
+        "place",
+        "promote",
+        "release",
+        "revoke",
+        "seal",
+        "start",
+        "verify",
+    }
+)  # fmt: skip  a new verb is added here on purpose
 PERSON_DECIDES = frozenset[str]()
 """Actions that write and neither look up nor repeat safely. Each needs a reason in its docstring ("cannot be looked up")."""
 

@@ -63,8 +63,17 @@ EXAMPLES: dict[str, Any] = {
     ],
     "severities": [
         {"severity": 1, "category": "ransomware", "playbook": "ransomware-response", "backup": "full"},
+        {"severity": 1, "category": "backup-system-compromised", "playbook": "backup-system-compromised"},
+        {"severity": 1, "category": "destructive-deletion", "playbook": "destructive-deletion"},
+        {"severity": 1, "category": "cloud-account-compromise", "playbook": "cloud-account-compromise"},
+        {"severity": 1, "category": "infrastructure-outage", "playbook": "infrastructure-outage"},
         {"severity": 1, "playbook": "ransomware-response"},
+        {"severity": 2, "category": "database-corruption", "playbook": "database-corruption"},
+        {"severity": 2, "category": "insider-data-theft", "playbook": "insider-data-theft"},
+        {"severity": 2, "category": "infrastructure-outage", "playbook": "infrastructure-outage", "backup": "incremental"},
         {"severity": 2, "playbook": "ransomware-response", "backup": "incremental"},
+        {"severity": 3, "category": "legal-hold", "playbook": "legal-hold-only"},
+        {"severity": 3, "category": "infrastructure-outage", "playbook": "infrastructure-outage", "backup": "incremental"},
     ],
     "pools": [
         {
@@ -90,16 +99,24 @@ EXAMPLES: dict[str, Any] = {
             "contact": "ana@example.org",
             "logins": ["ana"],
         },
-        {"id": "ben", "name": "Ben Oke", "title": "IR manager", "logins": ["ben"]},
-        {"id": "cho", "name": "Cho Min", "title": "CISO", "logins": ["cho"]},
+        {"id": "ben", "name": "Ben Oke", "title": "Incident manager", "logins": ["ben"]},
+        {"id": "cho", "name": "Cho Min", "title": "Incident manager", "logins": ["cho"]},
+        {"id": "dia", "name": "Dia Rao", "title": "CISO", "logins": ["dia"]},
+        {"id": "eli", "name": "Eli Roth", "title": "Deputy CISO", "logins": ["eli"]},
+        {"id": "fay", "name": "Fay Lund", "title": "Backup administrator", "logins": ["fay"]},
+        {"id": "gus", "name": "Gus Hale", "title": "Legal counsel", "logins": ["gus"]},
     ],
     "roles": [
         {
             "name": "soc-analyst",
             "members": ["ana"],
-            "may": ["triage.*", "authority.check_emergency", "backup.*", "evidence.*", "hold.place", "report.*"],
+            "may": ["triage.*", "authority.*", "backup.*", "evidence.*", "hold.place", "escalation.*", "report.*"],
         },
-        {"name": "ir-manager", "members": ["ben", "cho"], "may": ["*"]},
+        {"name": "incident-managers", "members": ["ben", "cho"], "may": ["*"]},
+        {"name": "ciso-oncall", "members": ["dia", "eli"], "may": ["authority.*", "escalation.*", "report.*"]},
+        {"name": "backup-team", "members": ["fay"], "may": ["backup.*", "escalation.*"]},
+        {"name": "legal-counsel", "members": ["gus"], "may": ["hold.place", "evidence.verify", "report.*"]},
+        {"name": "backup-emergency", "may": ["backup.start"]},
     ],
     "authority": {"grant_required": ["backup.start"], "longest_grant": "8h"},
     "evidence": {
@@ -112,5 +129,10 @@ EXAMPLES: dict[str, Any] = {
         {"data_class": "personal-data", "keep": "30d", "basis": "GDPR article 5(1)(e)"},
         {"keep": "365d", "basis": "Backup policy, section 4"},
     ],
-    "contacts": [{"role": "backup-team", "name": "Backup on-call", "reach": "+44 20 5550 0100", "review_by": "2027-01-31"}],
+    "contacts": [
+        {"role": "backup-team", "name": "Backup on-call", "reach": "+44 20 5550 0100", "review_by": "2027-01-31"},
+        {"role": "incident-managers", "name": "Incident manager on duty", "reach": "+44 20 5550 0101", "review_by": "2027-01-31"},
+        {"role": "ciso-oncall", "name": "CISO on call", "reach": "+44 20 5550 0102", "review_by": "2027-01-31"},
+        {"role": "legal-counsel", "name": "Gus Hale", "reach": "+44 20 5550 0103", "review_by": "2027-01-31"},
+    ],
 }

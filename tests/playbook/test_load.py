@@ -29,7 +29,14 @@ def write(path: Path, body: str = REPORT) -> Path:
 
 def test_a_shipped_playbook_and_its_parts_are_found_by_name() -> None:
     loaded = load_playbook(find_playbook("ransomware-response"))
-    assert list(load_parts(loaded)) == ["snapshot-asset", "snapshot-wave"]
+    assert list(load_parts(loaded)) == [
+        "close-incident",
+        "escalate",
+        "seal-evidence",
+        "snapshot-alternate",
+        "snapshot-asset",
+        "snapshot-primary",
+    ]
 
 
 def test_the_configurations_own_playbook_stands_before_a_shipped_one(tmp_path: Path) -> None:
@@ -95,7 +102,7 @@ def test_a_circle_of_playbooks_is_refused_and_does_not_hang(tmp_path: Path) -> N
 def test_a_json_playbook_is_read_too(tmp_path: Path) -> None:
     import json
 
-    document = load_playbook(find_playbook("snapshot-wave")).document.data
-    path = tmp_path / "snapshot-wave.json"
+    document = load_playbook(find_playbook("snapshot-primary")).document.data
+    path = tmp_path / "snapshot-primary.json"
     path.write_text(json.dumps(document))
-    assert load_playbook(path).playbook.metadata.name == "snapshot-wave"
+    assert load_playbook(path).playbook.metadata.name == "snapshot-primary"

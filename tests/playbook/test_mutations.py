@@ -79,8 +79,8 @@ def a_needed_key_is_gone(data: Data) -> Iterator[Mutant]:
     inputs = "asset restore_point evidence reason job pool"
     needed = {*form.split(), *inputs.split()}
     for where, _ in places(data):
-        inside_out = len(where) > 1 and where[-2] == "out"
-        if where and where[-1] in needed and not inside_out:
+        may_go = where[-2:-1] == ("out",) or where[-2:] == ("on_error", "then")
+        if where and where[-1] in needed and not may_go:
             yield without(data, where)
 
 
@@ -97,6 +97,8 @@ def a_name_is_misspelt(data: Data) -> Iterator[Mutant]:
         if where[-1] in ("do", "call"):
             yield changed(data, where, node + "x")
         if where[-1] in ("on_denied", "on_timeout") and node not in ("stop", "continue"):
+            yield changed(data, where, node + "x")
+        if where[-1] == "on_error" or where[-2:] == ("on_error", "run"):
             yield changed(data, where, node + "x")
     if "on_error" in data["metadata"]:
         yield changed(data, ("metadata", "on_error"), "nobody")
@@ -142,10 +144,15 @@ def a_step_comes_after_its_users(data: Data) -> Iterator[Mutant]:
             yield f"{node['id']} last", mutant
 
 
+def is_used_elsewhere(data: Data, node: Data) -> bool:
+    """Return whether a step other than this one names its outputs."""
+    return json.dumps(data).count(f"${node['id']}.") > json.dumps(node).count(f"${node['id']}.")
+
+
 @mutator
 def a_step_may_not_run(data: Data) -> Iterator[Mutant]:
     for where, node in steps(data):
-        if "out" in node:
+        if "out" in node and is_used_elsewhere(data, node):
             name = next(iter(node["out"]))
             wrapped = {"id": "wrapped", "if": '$inputs.incident_id == "x"', "then": [node]}
             mutant = changed(data, where, wrapped)[1]
@@ -156,7 +163,7 @@ def a_step_may_not_run(data: Data) -> Iterator[Mutant]:
 @mutator
 def a_step_may_fail_and_the_run_goes_on(data: Data) -> Iterator[Mutant]:
     for where, node in steps(data):
-        if "out" in node:
+        if "out" in node and is_used_elsewhere(data, node):
             mutant = changed(data, (*where, "on_error"), {"run": "tell", "then": "continue"})[1]
             mutant.setdefault("handlers", {})["tell"] = [{"id": "told", "do": "report.summary"}]
             yield f"{node['id']} may fail", mutant
@@ -214,7 +221,8 @@ def something_destroys(data: Data) -> Iterator[Mutant]:
     for where, node in places(data):
         if isinstance(node, list) and node and isinstance(node[0], dict) and len(where) == 1:
             yield changed(data, where, [deletion, *node])
-            yield changed(data, where, [*node, deletion])
+            if not any("grants" in step.get("approve", {}) for step in node):
+                yield changed(data, where, [*node, deletion])
 
 
 @mutator
@@ -258,6 +266,43 @@ def an_input_does_not_exist(data: Data) -> Iterator[Mutant]:
 
 
 @mutator
+def a_switch_has_no_default(data: Data) -> Iterator[Mutant]:
+    for where, node in steps(data):
+        if "switch" in node:
+            yield without(data, (*where, "default"))
+
+
+@mutator
+def a_value_can_never_be(data: Data) -> Iterator[Mutant]:
+    for where, node in places(data):
+        if where[-1:] == ("cases",):
+            for key in node:
+                mutant = copy.deepcopy(data)
+                cases = at(mutant, where)
+                cases["elsewhere"] = cases.pop(key)
+                yield f"{where} {key} = elsewhere", mutant
+    for where, node in texts(data):
+        if where[-1] in ("if", "until", "fail") and "$inputs." not in node and ".grant " not in node:
+            yield changed(data, where, re.sub(r'"\w+"', '"elsewhere"', node))
+        if where[-2:-1] == ("with",) and where[-1] == "storage" and "$" not in node and "call" not in at(data, where[:-2]):
+            yield changed(data, where, "elsewhere")
+
+
+@mutator
+def a_condition_is_decided_beforehand(data: Data) -> Iterator[Mutant]:
+    for where, node in texts(data):
+        if where[-1] == "if" and node.endswith("true"):
+            yield changed(data, where, f"{node} and {node.removesuffix('true')}false")
+
+
+@mutator
+def nothing_sets_a_value(data: Data) -> Iterator[Mutant]:
+    for where, node in places(data):
+        if where[-2:-1] == ("out",) and is_used_elsewhere(data, at(data, where[:-2])):
+            yield without(data, where)
+
+
+@mutator
 def the_version_is_not_one(data: Data) -> Iterator[Mutant]:
     for value in ("1.0", 1.0, 1, "v1.0.0", "1.0.0-beta", ""):
         yield changed(data, ("metadata", "version"), value)
@@ -280,6 +325,16 @@ def test_no_fault_survives(name: str, path: Path) -> None:
     data = shipped(path.stem).document.data
     survivors = [label for label, mutant in MUTATORS[name](data) if mutant != data and not errors_in(problems_of(mutant, path))]
     assert survivors == []
+
+
+@pytest.mark.parametrize("path", shipped_files(), ids=lambda path: path.stem)
+def test_what_nothing_uses_is_warned_of(path: Path) -> None:
+    data = shipped(path.stem).document.data
+    declared = {"type": "string", "default": "", "description": "Unused."}
+    unused_input = changed({"inputs": {}, **data}, ("inputs", "colour"), declared)[1]
+    unused_handler = changed({"handlers": {}, **data}, ("handlers", "nobody"), [{"id": "told", "do": "report.summary"}])[1]
+    assert [problem.message for problem in problems_of(unused_input, path)] == ["nothing uses the input 'colour'"]
+    assert [problem.message for problem in problems_of(unused_handler, path)] == ["nothing names the handler 'nobody'"]
 
 
 def test_every_fault_is_seeded_somewhere() -> None:

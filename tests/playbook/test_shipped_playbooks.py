@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from snaphold.action import Effect, catalogue
-from snaphold.playbook.annotation import given_types
+from snaphold.playbook.annotation import choices_of, given_types
 from snaphold.playbook.lint import lint_file
 from support.playbooks import known_actions, shipped_files
 
@@ -28,3 +28,4 @@ def test_the_catalogue_for_tests_is_like_the_real_one() -> None:
         for field, info in imitation.result.model_fields.items():
             if field != "load":  # only the imitation has an output that no playbook can hold
                 assert given_types(info) == given_types(real.result.model_fields[field]), f"{name} {field}"
+                assert choices_of(info) == choices_of(real.result.model_fields[field]), f"{name} {field}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model
 
@@ -24,6 +24,16 @@ class Content(str, Enum):
     INVENTORY = "inventory"
 
 
+class Storage(str, Enum):
+    """Which pools may be used."""
+
+    ROUTED = "routed"
+    ALTERNATE = "alternate"
+
+
+State = Literal["running", "done", "failed"]
+Answered = Literal["waiting", "acknowledged", "overdue"]
+Status = Literal["verified", "failed", "incomplete", "unverifiable"]
 _ASSETS: dict[str, Any] = {"assets": (Names, ...)}
 _TABLE: list[tuple[str, Effect, Recovery, dict[str, Any], dict[str, Any]]] = [
     (
@@ -36,25 +46,37 @@ _TABLE: list[tuple[str, Effect, Recovery, dict[str, Any], dict[str, Any]]] = [
         {"asset": (str, ...), "tier": (str, ...), "justification": (str, ...), "lasts": (str, "7d"), "approved_by": (str, "")},
         {"exception": str},
     ),
-    ("authority.check_emergency", READS, PERSON, _ASSETS, {"approval_needed": bool, "approvals": int, "grant": str}),
+    (
+        "authority.check_emergency", READS, PERSON, {"assets": (Names, [])},
+        {"approval_needed": bool, "approvals": int, "grant": str},
+    ),
     ("authority.revoke_grant", WRITES, IDEMPOTENT, {"grant": (str, ...), "reason": (str, ...)}, {"grant": str}),
     (
-        "backup.check_capacity", READS, PERSON, {**_ASSETS, "pool": (str, "")},
-        {"fits": bool, "pools": list[str], "needed_bytes": int, "free_bytes": int, "reserve_bytes": int, "rerouted": list[str]},
+        "backup.check_capacity", READS, PERSON, {**_ASSETS, "pool": (str, ""), "storage": (Storage, Storage.ROUTED)},
+        {"fits": bool, "pools": list[str], "needed_bytes": int, "free_bytes": int, "reserve_bytes": int, "rerouted": list[str],
+         "route": Literal["primary", "alternate", "none"]},
     ),
     ("backup.check_health", READS, PERSON, _ASSETS, {"healthy": bool, "reasons": list[str], "load": float}),
-    ("backup.start", WRITES, LOOKS_UP, {"asset": (str, ...), "pool": (str, "")}, {"asset": str, "pool": str, "job": str}),
+    (
+        "backup.start", WRITES, LOOKS_UP, {"asset": (str, ...), "pool": (str, ""), "storage": (Storage, Storage.ROUTED)},
+        {"asset": str, "pool": str, "job": str},
+    ),
     (
         "backup.status", READS, PERSON, {"asset": (str, ...), "pool": (str, ...), "job": (str, ...)},
-        {"state": str, "backup_outcome": str, "restore_point": str, "bytes_done": int, "bytes_total": int},
+        {"state": State, "backup_outcome": str, "restore_point": str, "bytes_done": int, "bytes_total": int},
     ),
     ("backup.verify", READS, PERSON, {"restore_point": (str, ...)}, {"verified": bool, "checks": list[str]}),
     ("backup.delete", DESTROYS, LOOKS_UP, {"restore_point": (str, ...)}, {}),
     (
+        "escalation.notify", WRITES, IDEMPOTENT, {"contact": (str, ...), "text": (str, ...), "assets": (Names, [])},
+        {"notice": str, "call": list[str], "acknowledge_by": str, "delivered": bool},
+    ),
+    ("escalation.status", READS, PERSON, {"notice": (str, ...)}, {"state": Answered, "acknowledged_by": str}),
+    (
         "evidence.seal", WRITES, IDEMPOTENT, {"restore_points": (Names, []), "content": (Content, Content.FULL)},
         {"evidence": str, "path": str, "manifest_sha256": str, "timestamped": bool},
     ),
-    ("evidence.verify", READS, PERSON, {"evidence": (str, ...)}, {"status": str, "faults": list[str]}),
+    ("evidence.verify", READS, PERSON, {"evidence": (str, ...)}, {"status": Status, "faults": list[str]}),
     (
         "evidence.compare", READS, PERSON, {"before": (str, ...), "after": (str, "")},
         {"added": int, "removed": int, "modified": int, "moved": int, "metadata_only": int, "unreadable": int,

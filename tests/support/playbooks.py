@@ -10,7 +10,7 @@ from snaphold.action import AnyAction
 from snaphold.config import Configuration
 from snaphold.errors import Problem
 from snaphold.playbook.lint import lint_playbook
-from snaphold.playbook.load import LoadedPlaybook, find_playbook, load_playbook, read_playbook
+from snaphold.playbook.load import LoadedPlaybook, find_playbook, load_playbook, playbook_files, read_playbook
 from snaphold.resources import folder
 from support.playbook_actions import playbook_actions
 
@@ -31,8 +31,8 @@ def known_actions() -> Mapping[str, AnyAction]:
 
 
 def shipped_files() -> list[Path]:
-    """Return every shipped playbook."""
-    return sorted(folder("playbooks").rglob("*.yaml"))
+    """Return every shipped playbook, parts included."""
+    return playbook_files(folder("playbooks"))
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -16,9 +17,11 @@ from snaphold.domain.plan import Placement, Refusal
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.errors import CapacityError, InputError, ProviderError, SnapholdError, StorageError
 from snaphold.providers.base import BackupOrder, JobState, Workload
-from snaphold.providers.choice import find_assets, look_at_pools, pools_for, tiers_of_assets, wants_full
+from snaphold.providers.choice import Storage, find_assets, look_at_pools, pools_for, tiers_of_assets, wants_full
 
+RouteName = Literal["primary", "alternate", "none"]
 _ASSETS = "Ids of assets; left out, those of the incident."
+_STORAGE = "routed: the routes decide, the alternate pool when the first cannot be used; alternate: the alternate pool only."
 
 
 class CheckCapacity(Request):
@@ -26,6 +29,7 @@ class CheckCapacity(Request):
 
     assets: Names = Field(default=[], description=_ASSETS, examples=[["orders-db", "files-01"]])
     pool: str = Field(default="", description="A pool for all of them; left out, the routes decide.", examples=["isolated-01"])
+    storage: Storage = Field(default=Storage.ROUTED, description=_STORAGE, examples=["routed"])
 
 
 class CapacityChecked(Result):
@@ -37,6 +41,10 @@ class CapacityChecked(Result):
     free_bytes: int = Field(description="What is free in the storage of those pools, in bytes.", examples=[107374182400])
     reserve_bytes: int = Field(description="What must stay free there, in bytes.", examples=[21474836480])
     rerouted: list[str] = Field(description="Assets that do not go to their first pool, and why.", examples=[[]])
+    route: RouteName = Field(
+        description="primary; alternate when no asset can go to its first pool; none when one of them fits nowhere.",
+        examples=["primary"],
+    )
 
 
 @action(
@@ -50,7 +58,7 @@ def check_capacity(request: CheckCapacity, context: Context) -> CapacityChecked:
     """Compare what the backups need with what is free less the reserve, per pool, and say which pool takes which asset."""
     assets = find_assets(request.assets or context.incident.assets, context)
     tiers = tiers_of_assets(context)
-    candidates = {asset.id: pools_for(asset, tiers[asset.id], context, request.pool) for asset in assets}
+    candidates = {asset.id: pools_for(asset, tiers[asset.id], context, request.pool, request.storage) for asset in assets}
     room = look_at_pools([name for names in candidates.values() for name in names], context)
     answers = [room.place(asset.id, _estimate(asset, candidates[asset.id], context), candidates[asset.id]) for asset in assets]
     placed = [answer for answer in answers if isinstance(answer, Placement)]
@@ -67,6 +75,7 @@ def check_capacity(request: CheckCapacity, context: Context) -> CapacityChecked:
         free_bytes=sum(pool.free or 0 for pool in storages.values()),
         reserve_bytes=sum(pool.reserve_bytes for pool in storages.values()),
         rerouted=rerouted,
+        route=_route(request.storage, placed, refused),
     )
 
 
@@ -122,6 +131,7 @@ class StartBackup(Request):
 
     asset: Name = Field(description="Id of the asset.", examples=["orders-db"])
     pool: str = Field(default="", description="The pool; left out, the routes decide.", examples=["isolated-01"])
+    storage: Storage = Field(default=Storage.ROUTED, description=_STORAGE, examples=["routed"])
 
 
 class BackupStarted(Result):
@@ -148,7 +158,7 @@ def start(request: StartBackup, context: Context) -> BackupStarted:
         pool, job = started
         return BackupStarted(outcome=Outcome.SUCCEEDED, asset=asset.id, pool=pool, job=job)
     tier = tiers_of_assets(context)[asset.id]
-    candidates = pools_for(asset, tier, context, request.pool)
+    candidates = pools_for(asset, tier, context, request.pool, request.storage)
     room = look_at_pools(candidates, context)
     answer = room.place(asset.id, _estimate(asset, candidates, context), candidates)
     if isinstance(answer, Refusal):
@@ -267,6 +277,13 @@ def verify(request: VerifyBackup, context: Context) -> BackupVerified:
         verified=proof.verified,
         checks=told,
     )
+
+
+def _route(storage: Storage, placed: list[Placement], refused: list[Refusal]) -> RouteName:
+    if refused:
+        return "none"
+    away = storage is Storage.ALTERNATE or all(answer.rerouted for answer in placed)
+    return "alternate" if away else "primary"
 
 
 def _estimate(asset: Asset, candidates: tuple[str, ...], context: Context) -> int:

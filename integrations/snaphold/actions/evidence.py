@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 from enum import Enum
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -56,7 +57,9 @@ class VerifyEvidence(Request):
 class EvidenceVerification(Result):
     """What the verification found."""
 
-    status: str = Field(default="", description="verified, failed, incomplete or unverifiable.", examples=["verified"])
+    status: Literal["verified", "failed", "incomplete", "unverifiable"] = Field(
+        default="unverifiable", description="What the check came to.", examples=["verified"]
+    )
     faults: list[str] = Field(default_factory=list, description="What is wrong, with file and line.", examples=[[]])
 
 

@@ -47,6 +47,23 @@ def types_of(annotation: Any) -> frozenset[ValueType]:
     return frozenset()
 
 
+def choices_of(info: FieldInfo) -> tuple[str, ...]:
+    """Return the texts that a field can hold, in the order of its declaration; empty when it can hold any."""
+    return _choices(info.annotation)
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _choices(get_args(annotation)[0])
+    if origin is Literal:
+        values = get_args(annotation)
+        return tuple(values) if all(isinstance(value, str) for value in values) else ()
+    if isinstance(annotation, type) and issubclass(annotation, str) and issubclass(annotation, Enum):
+        return tuple(str(member.value) for member in annotation)
+    return ()
+
+
 def literal_fault(info: FieldInfo, value: object) -> str:
     """Return why an input refuses a literal, in the words of its own field; empty when it takes it."""
     field: Any = cast("Any", Annotated)[info.annotation, info]

@@ -15,6 +15,7 @@ from snaphold.config import Configuration
 from snaphold.errors import DocumentError, PlaybookError, Problem, SnapholdError
 from snaphold.playbook.findings import ERROR, Subject
 from snaphold.playbook.lint_actions import lint_actions
+from snaphold.playbook.lint_branches import lint_branches
 from snaphold.playbook.lint_calls import lint_calls
 from snaphold.playbook.lint_expressions import lint_expressions
 from snaphold.playbook.lint_gates import lint_gates
@@ -23,7 +24,7 @@ from snaphold.playbook.load import LoadedPlaybook, find_playbook, load_parts, lo
 from snaphold.playbook.scope import build_scope
 
 Finder = Callable[[str], LoadedPlaybook]
-CHECKS = (lint_shape, lint_expressions, lint_actions, lint_calls, lint_gates, lint_unused)
+CHECKS = (lint_shape, lint_expressions, lint_branches, lint_actions, lint_calls, lint_gates, lint_unused)
 
 
 def lint_playbook(

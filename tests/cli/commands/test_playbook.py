@@ -30,7 +30,7 @@ def write(name: str, body: str) -> str:
 
 def test_the_shipped_playbook_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["playbook", "lint", "ransomware-response"]) == 0
-    assert capsys.readouterr().out == "3 playbooks checked: 0 errors, 0 warnings\n"
+    assert capsys.readouterr().out == "7 playbooks checked: 0 errors, 0 warnings\n"
 
 
 def test_all_problems_stand_in_one_table_and_the_exit_code_is_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,13 +86,13 @@ def test_show_tells_steps_gates_deadlines_and_needs(capsys: pytest.CaptureFixtur
     for text in (
         "change record",
         "sha256",
-        "if $capacity.fits == false",
+        'if $capacity.route == "none"',
         "ask group/incident-managers within 15m: Back up $order.ordered",
         "then ask group/ciso-oncall within 10m",
         "an approval grants backup-emergency for 2h",
-        "when nobody answers: leave_report, then stop",
+        "when nobody answers: take_over, then stop",
         "for each of $order.waves, 1 at a time",
-        "any other failure: leave_report, then stop",
+        "any other failure: take_over, then stop",
         "evidence.seal",
     ):
         assert text in out
@@ -103,7 +103,7 @@ def test_show_gives_programs_the_playbook_its_digest_and_its_gates(capsys: pytes
     document = json.loads(capsys.readouterr().out)
     assert document["gates"][0]["waits"] == "25m"
     assert document["gates"][0]["quorum"] == "$authority.approvals"
-    assert [part["name"] for part in document["parts"]] == ["snapshot-asset", "snapshot-wave"]
+    assert {"seal-evidence", "snapshot-asset", "snapshot-primary"} <= {part["name"] for part in document["parts"]}
     assert document["playbook"]["digest"] == document["digest"]
     effects = {action["action"]: action["effect"] for action in document["actions"]}
     assert effects["backup.start"] == "writes"
@@ -113,8 +113,8 @@ def test_show_gives_programs_the_playbook_its_digest_and_its_gates(capsys: pytes
 def test_list_names_version_and_change_record(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["playbook", "list", "--json"]) == 0
     found = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)["playbooks"]}
-    assert {"ransomware-response", "snapshot-wave", "snapshot-asset"} <= set(found)
-    assert found["snapshot-wave"]["version"] == "1.0.0"
+    assert {"ransomware-response", "snapshot-primary", "snapshot-asset"} <= set(found)
+    assert found["snapshot-primary"]["version"] == "1.1.0"
 
 
 def test_schema_prints_the_shipped_schema(capsys: pytest.CaptureFixture[str]) -> None:
