@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from snaphold.domain.authority import Approval, ApprovalState, Grant
-from snaphold.engine.driver import cancel_run, resume_run
+from snaphold.engine.driver import cancel_run, resume_run, start_run
 from snaphold.engine.locks import sole_driver
 from snaphold.engine.plan import plan_path
 from snaphold.engine.run import Reason, Run, RunStatus, driver_lock
+from snaphold.engine.steps import StepEvent
 from snaphold.errors import BusyError, InputError, LedgerError
 from snaphold.ledger.entry import Event
 from support.run_lab import World, make_world, outcomes, plan_of, trial
@@ -101,6 +102,24 @@ def test_a_cancel_reaches_a_waiting_run_at_once(world: World) -> None:
     assert (run.status, run.cancel_requested) == (RunStatus.CANCELLED, "ben")
     assert run.ended_at is not None
     assert (run.ended_at - run.started_at).total_seconds() < 5
+
+
+def test_a_cancel_during_an_action_lets_it_end_and_nothing_follows(world: World) -> None:
+    body = """steps:
+  - {id: one, do: lab.read, with: {says: slow}}
+  - id: both
+    parallel:
+      - [{id: left, do: lab.write}]
+      - [{id: right, do: lab.write}]
+"""
+
+    def cancel(event: StepEvent) -> None:
+        if (event.what, event.path) == ("started", "one"):
+            cancel_run(world.runtime("ben"), world.run().id)
+
+    run = start_run(world.runtime(), plan_of(body), listener=cancel)
+    assert (run.status, run.reason) == (RunStatus.CANCELLED, Reason.CANCELLED)
+    assert world.lab.calls == []
 
 
 def test_a_cancelled_run_is_not_revived_by_resuming_it(world: World) -> None:

@@ -228,7 +228,11 @@ def test_a_question_about_a_job_that_cannot_be_repeated_fails_the_step() -> None
 
 def test_a_shaky_question_about_a_job_is_asked_again() -> None:
     turns = iter([Answer("failed", "2026-11-22T18:00:00Z", "2026-11-22T18:00:00Z", repeatable=True, reason=Reason.FAILED)])
-    result, _ = poll(lambda _act: next(turns, {"state": "done", "size": 1}))
+
+    def tell(_act: Act) -> Any:
+        return next(turns, {"state": "done", "size": 1})
+
+    result, _ = poll(tell)
     assert judge(result) is RunStatus.DONE
 
 
@@ -258,9 +262,10 @@ def test_an_empty_list_or_one_with_doubles_fails_the_step(items: list[str], why:
 
 
 def test_after_a_failed_item_no_further_item_starts() -> None:
-    result, _ = run(
-        EACH, PART, given={"list": ["a", "b", "c"]}, each__go=lambda act: "failed" if act.given["text"] == "<b>" else {}
-    )
+    def tell(act: Act) -> Any:
+        return "failed" if act.given["text"] == "<b>" else {}
+
+    result, _ = run(EACH, PART, given={"list": ["a", "b", "c"]}, each__go=tell)
     assert [(line.item, line.outcome) for line in result.lines] == [("a", "succeeded"), ("b", "failed")]
 
 
