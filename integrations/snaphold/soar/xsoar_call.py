@@ -1,0 +1,217 @@
+"""One action as one XSOAR command: read the arguments, call the service, poll while it works, show and keep the result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from snaphold.action import AnyAction, Effect
+from snaphold.domain.outcome import Outcome
+from snaphold.errors import InputError, ProviderError, TimedOutError, UnknownOutcomeError
+from snaphold.execute import action_key, validate
+from snaphold.fields import FieldShape, Kind, fields_of
+from snaphold.playbook.condition import holds
+from snaphold.playbook.reference import with_result
+from snaphold.playbook.valuetype import type_of
+from snaphold.recorded import redact_document
+from snaphold.soar import xsoar_names as names
+from snaphold.soar.answers import RUNNING, Job
+from snaphold.soar.client import ServiceClient
+from snaphold.soar.xsoar_incident import incident_id, read_incident
+from snaphold.soar.xsoar_server import Server
+from snaphold.soar.xsoar_text import error_text, findings_of, plain, result_text
+
+MANUAL = "war-room"
+"""The step of a command that a person types: typed again, it finds what the first one did."""
+INTERVAL_SECONDS, TIMEOUT_SECONDS = 30, 21600
+"""XSOAR's own timeout of ten minutes is too short for a backup."""
+SHORTEST_INTERVAL, LONGEST_TIMEOUT = 5, 7 * 86400
+UNTIL, FAIL = '$result.state == "done"', '$result.state == "failed"'
+GOOD = (Outcome.SUCCEEDED.value, Outcome.PARTIAL.value)
+
+
+@dataclass(frozen=True)
+class Use:
+    """One use of a command."""
+
+    server: Server
+    client: ServiceClient
+    entry: AnyAction
+    arguments: Mapping[str, Any]
+
+    @property
+    def step(self) -> str:
+        """The place of the command: that of the playbook's step, or the war room."""
+        return str(self.arguments.get("step") or MANUAL)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The action's input, as far as it was given. Text is read as the field's type; empty text is not given."""
+        found: dict[str, Any] = {}
+        for shape in fields_of(self.entry.request):
+            value = self.arguments.get(shape.name)
+            if value is not None and value != "":
+                found[shape.name] = _read(shape, value)
+        return found
+
+    @property
+    def key(self) -> str:
+        """The idempotency key; empty for what only reads."""
+        if self.entry.effect is Effect.READS:
+            return ""
+        incident = incident_id(self.server.demisto.incident() or {}, self.arguments)
+        return action_key(self.entry, self.given, incident, self.step, _whole(self.arguments, "generation", 1, 1, 1_000_000))
+
+    def call(self) -> dict[str, Any] | Job:
+        """Carry out the action; return its result, or the job that goes on in the service."""
+        incident = read_incident(self.server.demisto.incident() or {}, self.arguments)
+        why = str(self.arguments.get("justification") or "")
+        return self.client.call(self.entry.name, self.given, key=self.key, justification=why, incident=incident)
+
+
+def run_action(use: Use) -> Any:
+    """Carry out an action and return what the war room gets. Work that takes long is polled by XSOAR's own schedule."""
+    validate(use.entry, use.given)
+
+    def turn(arguments: dict[str, Any]) -> Any:
+        job = str(arguments.get("job_id") or "")
+        try:
+            answer = use.client.job(job) if job else use.call()
+        except ProviderError as error:
+            if not job or not error.retryable:
+                raise
+            return _again(use, arguments, f"The question got no answer and is asked again. {error_text(error)}")
+        if isinstance(answer, Job) and answer.state == RUNNING:
+            return _again(use, {**arguments, "job_id": answer.id}, f"The Snaphold service works on it as job {plain(answer.id)}.")
+        return use.server.PollResult(response=finish(use, _ended(answer)))
+
+    return _polled(use, turn)
+
+
+def run_wait(use: Use) -> Any:
+    """Ask how a job of a backup stands until it is done, has failed, or the time is over."""
+    until, fail = str(use.arguments.get("until") or UNTIL), str(use.arguments.get("fail") or FAIL)
+
+    def turn(arguments: dict[str, Any]) -> Any:
+        try:
+            output = _ended(use.call())
+        except ProviderError as error:
+            if not error.retryable:
+                raise
+            return _again(use, arguments, f"The question got no answer and is asked again. {error_text(error)}")
+        if output["outcome"] not in GOOD:
+            return use.server.PollResult(response=finish(use, output))
+        values = with_result({}, output)
+        failed, done = holds(fail, values), holds(until, values)
+        if failed:
+            told = "; ".join(findings_of(output))
+            raise ProviderError("the job failed", told or f"{fail} holds", "look at the job, then decide what to do")
+        if done:
+            return use.server.PollResult(response=finish(use, output))
+        return _again(use, arguments, result_text(f"{use.entry.title}, so far", output))
+
+    return _polled(use, turn)
+
+
+def finish(use: Use, output: dict[str, Any]) -> Any:
+    """Return a result for the war room and the context. Raises when it is no success, or lacks what the step needs."""
+    output = redact_document(output)
+    findings = "; ".join(findings_of(output))
+    if output["outcome"] == Outcome.UNKNOWN.value:
+        raise UnknownOutcomeError(f"it is not known whether {use.entry.name} happened", findings, "look it up, then decide")
+    if output["outcome"] not in GOOD:
+        raise ProviderError(f"{use.entry.name} failed", findings or None, "mend the cause, then run the step again")
+    _check_expected(use, output)
+    shown = {"command": use.server.demisto.command(), "step": use.step, **output}
+    context: dict[str, Any] = {_key(names.context_prefix(use.entry.name), "command", "step"): shown}
+    if use.arguments.get("step"):
+        context |= step_context(use.step, output)
+    return use.server.CommandResults(
+        outputs=context, readable_output=result_text(use.entry.title, output), raw_response=output
+    )  # fmt: skip
+
+
+def step_context(step: str, output: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the context of a playbook's step; run again, the step overwrites what it gave before."""
+    path = f"{names.STEP_PREFIX}.{step.rpartition('.')[2]}"
+    return {_key(path, "step"): {"step": step, **names.step_values(dict(output))}}
+
+
+def _key(path: str, *fields: str) -> str:
+    return f"{path}({' && '.join(f'val.{name} && val.{name} == obj.{name}' for name in fields)})"
+
+
+def _polled(use: Use, turn: Callable[[dict[str, Any]], Any]) -> Any:
+    """Run a turn under XSOAR's schedule. The decorator is made here, because it fixes interval and timeout."""
+    interval = _whole(use.arguments, "interval_in_seconds", INTERVAL_SECONDS, 1, LONGEST_TIMEOUT)
+    timeout = _whole(use.arguments, "timeout_in_seconds", TIMEOUT_SECONDS, 1, LONGEST_TIMEOUT)
+    decorate = use.server.polling_function(
+        name=use.server.demisto.command(),
+        interval=max(interval, SHORTEST_INTERVAL),
+        timeout=timeout,
+        requires_polling_arg=False,
+    )
+    return decorate(turn)(dict(use.arguments))
+
+
+def _again(use: Use, arguments: dict[str, Any], shown: str) -> Any:
+    """Return the answer that asks for another turn, or raise TimedOutError when the time is over."""
+    timeout = _whole(use.arguments, "timeout_in_seconds", TIMEOUT_SECONDS, 1, LONGEST_TIMEOUT)
+    began = str(arguments.get("began") or time.time())
+    if time.time() - _number(began) >= timeout:
+        raise TimedOutError(
+            f"{use.entry.name} was not done within {timeout} seconds", "it may still be at work", "look it up, then decide"
+        )
+    partial = use.server.CommandResults(readable_output=shown)
+    following = {**arguments, "began": began}
+    return use.server.PollResult(response=None, continue_to_poll=True, args_for_next_run=following, partial_result=partial)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError("the argument began is not a time", do="leave it out; polling sets it") from error
+
+
+def _ended(answer: dict[str, Any] | Job) -> dict[str, Any]:
+    if not isinstance(answer, Job):
+        return answer
+    if answer.error is not None:
+        raise answer.error
+    if answer.result is None:
+        raise ProviderError(f"the job {answer.id} has no result", f"it is {answer.state}", "ask again")
+    return answer.result
+
+
+def _check_expected(use: Use, output: Mapping[str, Any]) -> None:
+    missing: list[str] = []
+    for wanted in str(use.arguments.get("expects") or "").split(","):
+        name, _, kind = wanted.partition(":")
+        found = type_of(output.get(name))
+        if name and (found is None or found.value != kind):
+            missing.append(f"{name} ({kind})")
+    if missing:
+        raise ProviderError(f"the result of {use.entry.name} lacks {', '.join(missing)}", do="update the pack and the service")
+
+
+def _read(shape: FieldShape, value: Any) -> Any:
+    if shape.kind is Kind.LIST:
+        return names.read_list(value)
+    if isinstance(value, str) and shape.kind is Kind.BOOLEAN and value.lower() in ("true", "false", "yes", "no"):
+        return value.lower() in ("true", "yes")
+    if isinstance(value, str) and shape.kind is Kind.INTEGER and value.lstrip("-").isdigit():
+        return int(value)
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(part) for part in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return value
+
+
+def _whole(arguments: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
+    """Return an argument as a whole number. Raises InputError."""
+    text = str(arguments.get(name) or default).strip()
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise InputError(f"{name} is {plain(text)!r}", f"it must be a whole number from {least} to {most}")
+    return int(text)
