@@ -14,6 +14,7 @@ SHIPPED = {
     "configuration": "snaphold.schema.json",
     "incident": "incident.schema.json",
     "playbook": "playbook.schema.json",
+    "case": "case.schema.json",
     "custody": "custody-record.schema.json",
     "evidence": "evidence.schema.json",
 }

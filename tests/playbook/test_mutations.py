@@ -297,7 +297,7 @@ def a_condition_is_decided_beforehand(data: Data) -> Iterator[Mutant]:
 
 @mutator
 def nothing_sets_a_value(data: Data) -> Iterator[Mutant]:
-    for where, node in places(data):
+    for where, _node in places(data):
         if where[-2:-1] == ("out",) and is_used_elsewhere(data, at(data, where[:-2])):
             yield without(data, where)
 

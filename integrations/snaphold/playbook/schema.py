@@ -12,7 +12,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def playbook_schema() -> dict[str, Any]:
     """Return the schema (2020-12). It checks the form; the linter checks the meaning."""
-    schema = _tidy(PlaybookFile.model_json_schema(by_alias=True))
+    schema = tidy_schema(PlaybookFile.model_json_schema(by_alias=True))
     return {"$schema": DIALECT, **schema, "title": "Snaphold playbook"}
 
 
@@ -21,18 +21,18 @@ def schema_text() -> str:
     return json.dumps(playbook_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _tidy(node: Any) -> Any:
+def tidy_schema(node: Any) -> Any:
     """Take away titles that repeat a key's name, and null: a key without a value is a fault, not a choice.
 
     The result is the same with every version of pydantic that is supported.
     """
     if isinstance(node, list):
-        return [_tidy(value) for value in cast("list[Any]", node)]
+        return [tidy_schema(value) for value in cast("list[Any]", node)]
     if not isinstance(node, dict):
         return node
     found = cast("dict[str, Any]", node)
     kept = {
-        key: _tidy(value)
+        key: tidy_schema(value)
         for key, value in found.items()
         if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
     }

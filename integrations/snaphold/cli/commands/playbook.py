@@ -1,4 +1,4 @@
-"""`snaphold playbook lint|list|schema|show`: check playbooks, list them, print the schema, show one as a tree."""
+"""`snaphold playbook lint|list|schema|show|test`: check playbooks, list them, print the schema, show one, run its cases."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from snaphold.playbook.schema import playbook_schema, schema_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `lint`, `list`, `schema` and `show`."""
+    """Add `lint`, `list`, `schema`, `show` and `test`."""
     subparsers = parser.add_subparsers(dest="part", metavar="COMMAND", title="commands")
     text = "check playbooks and all that they call; every fault with file:line:column"
     lint = subparsers.add_parser("lint", help=text, description=sentence(text) + " Exit code 2: errors, 3: warnings only.")
@@ -40,8 +40,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "show a playbook: steps, conditions, gates, deadlines, and the roles that it needs"
     show = subparsers.add_parser("show", help=text, description=sentence(text))
     show.add_argument("playbook", metavar="PLAYBOOK", help="a name or a file")
-    for child in (lint, listing, show):
+    for child in (lint, listing, show, _add_test(subparsers)):
         add_config_option(child)
+
+
+def _add_test(subparsers: Any) -> argparse.ArgumentParser:
+    text = "run playbooks offline on their cases: scripted results, scripted people; nothing outside is touched"
+    more = " Exit code 1: an expectation was missed, 2: a case is wrong."
+    parser: argparse.ArgumentParser = subparsers.add_parser("test", help=text, description=sentence(text) + more)
+    parser.add_argument("playbooks", nargs="+", metavar="PLAYBOOK", help="names or files")
+    parser.add_argument(
+        "--case", action="append", type=Path, default=[], metavar="FILE",
+        help="run this case and show its steps (may be repeated); left out: all cases beside the playbook",
+    )  # fmt: skip
+    parser.add_argument(
+        "--require-coverage", type=_percent, metavar="PERCENT",
+        help="exit code 1 when less of a playbook's branches was taken",
+    )  # fmt: skip
+    return parser
+
+
+def _percent(text: str) -> int:
+    if not text.isdecimal() or int(text) > 100:  # noqa: PLR2004  per cent
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 100")
+    return int(text)
 
 
 def run(arguments: argparse.Namespace, writer: Writer) -> int:
@@ -54,6 +76,10 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
         return _lint(arguments.playbooks, configuration, writer)
     if arguments.part == "list":
         return _list(configuration, writer)
+    if arguments.part == "test":
+        from snaphold.cli.trial_output import run_test
+
+        return run_test(arguments, configuration, writer)
     return _show(arguments.playbook, configuration, writer)
 
 
