@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from snaphold.domain.authority import Approval, ApprovalState, Grant
+from snaphold.engine.drive import Drive
 from snaphold.engine.driver import cancel_run, resume_run, start_run
 from snaphold.engine.locks import sole_driver
 from snaphold.engine.plan import plan_path
 from snaphold.engine.run import Reason, Run, RunStatus, driver_lock
-from snaphold.engine.steps import StepEvent
-from snaphold.errors import BusyError, InputError, LedgerError
+from snaphold.engine.steps import Act, StepEvent
+from snaphold.errors import BusyError, InputError, LedgerError, StorageError
 from snaphold.ledger.entry import Event
 from support.run_lab import World, make_world, outcomes, plan_of, trial
 
@@ -222,6 +224,53 @@ def test_a_gate_in_one_branch_is_left_only_when_the_other_branch_has_ended(world
     run = resume_run(world.runtime(), run.id)
     assert run.status is RunStatus.DONE
     assert world.lab.calls == ["work", "two", "text"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["claim", "settle", "append"])
+def test_a_full_disk_under_the_ledger_leaves_the_run_and_the_next_process_finishes_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    plan = plan_of("steps:\n  - {id: one, do: lab.start, on_error: tidy}\nhandlers:\n  tidy: [{id: tidied, do: lab.write}]\n")
+
+    def full(*_: object, **__: object) -> None:
+        raise StorageError("the ledger cannot be used", "the file system is full")
+
+    def listen(event: StepEvent) -> None:
+        if event.what == "started":
+            monkeypatch.setattr(f"snaphold.ledger.database.DatabaseLedger.{method}", full)
+
+    with pytest.raises(StorageError, match="the ledger cannot be used"):
+        start_run(world.runtime(), plan, listener=listen)
+    monkeypatch.undo()
+    monkeypatch.setattr("snaphold.ledger.claims.is_provably_dead", bool)  # the next process is another one
+    again = make_world(world.configuration.base, monkeypatch)
+    run = resume_run(again.runtime(), plan.run)
+    assert outcomes(run) == [("one", "succeeded")]
+    assert world.lab.vendor.starts() == ["INC-1/one/orders-db/1"]
+
+
+def test_a_step_waits_while_another_worker_is_at_it(world: World) -> None:
+    plan = plan_of("steps:\n  - {id: one, do: lab.start, timeout: 1s, with: {says: wait}, retry: {attempts: 2, every: 1s}}\n")
+    run = world.start(plan)
+    assert (run.status, len(world.lab.calls)) == (RunStatus.UNKNOWN, 1), "nobody knows, so it is not tried again"
+    runtime = world.runtime()
+    entry = next(one for one in runtime.ledger.entries() if one.key)
+    threading.Timer(0.5, world.lab.gate.set).start()
+    drive = Drive(runtime, plan, run, world.listen)
+    answer = drive.act(Act("one", "lab.start", {"says": "wait"}))
+    assert (answer.outcome, entry.key, world.lab.vendor.starts()) == ("succeeded", "INC-1/one/orders-db/1", [entry.key])
+
+
+@pytest.mark.slow
+def test_a_run_whose_history_is_lost_starts_over_and_repeats_no_write(world: World) -> None:
+    body = GATE.replace("do: lab.read", "do: lab.start")
+    run = world.start(plan_of(body), stay_at_gates=False)
+    for path in (world.configuration.state_folder / "runs").glob(f"{run.id}.sqlite*"):
+        path.unlink()
+    world.vote(world.runtime().ledger.records(Approval)[0].id, "ben", "approved")
+    assert resume_run(world.runtime(), run.id).status is RunStatus.DONE
+    assert world.lab.vendor.starts() == ["INC-1/before/orders-db/1"]
 
 
 @pytest.mark.slow

@@ -216,7 +216,8 @@ def test_a_job_that_failed_fails_the_step_at_once() -> None:
 
 def test_a_job_that_is_not_done_in_time_is_an_error_and_is_asked_one_last_time_at_the_deadline() -> None:
     result, steps = poll(_states("running"))
-    assert (went(result), result.reason) == ([("job", "failed")], Reason.TIMED_OUT)
+    assert (went(result), result.reason) == ([("job", "unknown")], Reason.TIMED_OUT)
+    assert judge(result) is RunStatus.UNKNOWN
     assert steps.pauses == [timedelta(seconds=40), timedelta(seconds=20)]
 
 

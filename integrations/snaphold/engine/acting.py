@@ -13,7 +13,15 @@ from snaphold.context import Context
 from snaphold.domain.outcome import Outcome
 from snaphold.engine.run import Reason
 from snaphold.engine.steps import Act, Answer
-from snaphold.errors import InputError, NotAuthorisedError, ProviderError, SnapholdError, TimedOutError, UnknownOutcomeError
+from snaphold.errors import (
+    BusyError,
+    InputError,
+    NotAuthorisedError,
+    ProviderError,
+    SnapholdError,
+    TimedOutError,
+    UnknownOutcomeError,
+)
 from snaphold.execute import action_key, execute
 from snaphold.fields import value_text
 from snaphold.secrets import redact
@@ -103,7 +111,8 @@ def _told(error: SnapholdError, act: Act, began: str, clock: Clock) -> Answer:
         reason = Reason.NOT_AUTHORISED
     detail = redact(f"{error.what}: {error.why}" if error.why else error.what)
     repeatable = _may_repeat(error, act, outcome)
-    return Answer(outcome.value, began, format_time(clock.now()), {}, (), detail, reason, repeatable)
+    busy = isinstance(error, BusyError)
+    return Answer(outcome.value, began, format_time(clock.now()), {}, (), detail, reason, repeatable, busy)
 
 
 def _may_repeat(error: SnapholdError, act: Act, outcome: Outcome) -> bool:

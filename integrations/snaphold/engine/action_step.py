@@ -103,7 +103,8 @@ def _polled(step: DoStep, poll: Poll, started: Answer, frame: Frame, steps: Step
         left = deadline - parse_time(answer.at)
         if left <= timedelta(0):
             last = "" if answer.outcome in GOOD else f"; the last question failed: {answer.detail}"
-            return _bad(answer, Reason.TIMED_OUT, f"not done within {format_duration(poll.within)}{last}")
+            late = _bad(answer, Reason.TIMED_OUT, f"not done within {format_duration(poll.within)}{last}")
+            return replace(late, outcome=Outcome.UNKNOWN.value)
         tick = steps.pause(min(poll.every, left))
         if tick.cancelled:
             return _cancelled(answer, tick.at)

@@ -1,14 +1,11 @@
-"""One run in the hands of one process: what its steps share, and how the process lets go of it.
-
-Letting go is not an ending. A run that is left (interrupted, standing at a gate, ledger unreachable) keeps all that it
-has recorded, and the next process takes it up at the same place.
-"""
+"""One run in the hands of one process: what its steps share, and what each of them does."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from snaphold.clock import format_time
@@ -17,25 +14,18 @@ from snaphold.domain.authority import Approval, ApprovalState
 from snaphold.engine.acting import carry_out
 from snaphold.engine.approvals import approvers, describe_end, judge, may_decide, name_approval, open_request
 from snaphold.engine.frame import judge as judge_run
+from snaphold.engine.leaving import RunLeftError
 from snaphold.engine.plan import Plan
+from snaphold.engine.reachable import reachable
 from snaphold.engine.run import Reason, Run, RunStatus, change_run, find_run
 from snaphold.engine.steps import Act, Answer, BranchResult, Gate, Listener, Tick
 from snaphold.errors import SnapholdError
 from snaphold.runtime import Runtime
 
+LONGEST_BUSY_SECONDS = 60.0
+"""A worker that was left behind by another process may still be at a step; then the playbook's `retry` has its say."""
+BUSY_PAUSE_SECONDS = 1.0
 CANCELLED = "the run was cancelled"
-
-
-class RunLeftError(BaseException):
-    """This process lets go of the run. No `Exception`, so that nothing takes it for a failure and records it.
-
-    `waiting`: the run stands at a gate. `cause`: why the process cannot go on; None when somebody asked it to stop.
-    """
-
-    def __init__(self, *, waiting: bool = False, cause: Exception | None = None) -> None:
-        super().__init__("the run was left")
-        self.waiting = waiting
-        self.cause = cause
 
 
 @dataclass
@@ -75,7 +65,8 @@ class Drive:
 
     def context(self) -> Context:
         """Return the surroundings of the run's actions."""
-        return self.runtime.context(self.plan.incident, justification=self.plan.justification, run=self.run.id)
+        context = self.runtime.context(self.plan.incident, justification=self.plan.justification, run=self.run.id)
+        return replace(context, ledger=reachable(context.ledger))
 
     def is_cancelled(self) -> bool:
         """Return whether somebody asked for the run to be cancelled; read anew every time."""
@@ -91,12 +82,17 @@ class Drive:
         return Tick(self.now(), self.is_cancelled())
 
     def act(self, act: Act) -> Answer:
-        """Carry out an action, unless the run was cancelled."""
-        self.stop_here()
-        if self.is_cancelled():
-            now = self.now()
-            return Answer("cancelled", now, now, detail=CANCELLED, reason=Reason.CANCELLED)
-        return carry_out(act, self.context(), self.plan.generation)
+        """Carry out an action, unless the run was cancelled. While something else is at it, wait a little."""
+        deadline = time.monotonic() + LONGEST_BUSY_SECONDS
+        while True:
+            self.stop_here()
+            if self.is_cancelled():
+                now = self.now()
+                return Answer("cancelled", now, now, detail=CANCELLED, reason=Reason.CANCELLED)
+            answer = carry_out(act, self.context(), self.plan.generation)
+            if not answer.busy or time.monotonic() >= deadline:
+                return answer
+            self.leaving.wait(BUSY_PAUSE_SECONDS)
 
     def open_gate(self, gate: Gate) -> Mapping[str, str]:
         """Put the question; return when, and why it cannot be put (empty when it could)."""

@@ -22,8 +22,9 @@ from sqlalchemy.event import listen
 
 from snaphold.clock import parse_time
 from snaphold.config import Configuration
-from snaphold.engine.drive import Drive, RunLeftError
+from snaphold.engine.drive import Drive
 from snaphold.engine.interpreter import Interpreter
+from snaphold.engine.leaving import RunLeftError
 from snaphold.engine.plan import plan_from
 from snaphold.engine.recorded import (
     answer_from,
@@ -148,7 +149,7 @@ def run_workflow(document: dict[str, Any]) -> str:
 
     def body() -> str:
         result = _interpreter(drive).run(plan.playbook, plan.inputs)
-        return DBOS.run_step({"name": "end"}, lambda: drive.end(result))
+        return _step("end", lambda: drive.end(result))[0]
 
     return drive.watch(drive.run.id, body)
 

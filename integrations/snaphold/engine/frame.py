@@ -80,7 +80,8 @@ def judge(result: BranchResult) -> RunStatus:
     """Return how a run as a whole ended. A step that did not fully succeed makes the best ending `partial`."""
     if result.reason is Reason.CANCELLED:
         return RunStatus.CANCELLED
-    if result.reason is Reason.UNKNOWN:
+    late = result.reason is Reason.TIMED_OUT and any(line.outcome == Outcome.UNKNOWN.value for line in result.lines)
+    if late or result.reason is Reason.UNKNOWN:
         return RunStatus.UNKNOWN
     if result.reason is not Reason.NONE:
         return RunStatus.FAILED

@@ -34,7 +34,7 @@ class Act:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of an action. `repeatable`: a second attempt cannot double an effect."""
+    """What came of an action. `repeatable`: a second attempt cannot double an effect; `busy`: something else was at it."""
 
     outcome: str
     began: str
@@ -44,6 +44,7 @@ class Answer:
     detail: str = ""
     reason: Reason = Reason.NONE
     repeatable: bool = False
+    busy: bool = False
     imagined: bool = False
     before: bool = field(default=False, compare=False)
     """It was recorded by an earlier process; this one only read it."""

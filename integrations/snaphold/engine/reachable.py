@@ -1,0 +1,41 @@
+"""The ledger as a run's actions see it: when it is out of reach, the process lets go of the run.
+
+Without this, a full disk would look like a failed step, and the handlers that follow would fail over it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+from snaphold.engine.leaving import RunLeftError
+from snaphold.errors import LedgerError, StorageError
+from snaphold.ledger.ledger import Ledger
+
+
+class _Reachable:
+    """Passes every call on, and raises RunLeftError where the ledger itself fails."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._ledger, name)
+        return _leaving(found) if callable(found) else found
+
+
+def _leaving(call: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(call)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(*args, **kwargs)
+        except (LedgerError, StorageError) as error:
+            raise RunLeftError(cause=error) from error
+
+    return guarded
+
+
+def reachable(ledger: Ledger) -> Ledger:
+    """Return the ledger whose own failures leave the run."""
+    return cast("Ledger", _Reachable(ledger))
