@@ -16,13 +16,13 @@ from typing import Any, cast
 from snaphold.clock import Clock, format_time, parse_duration, parse_time
 from snaphold.documents import suggest
 from snaphold.domain.outcome import Outcome
-from snaphold.errors import InputError, SnapholdError, TimedOutError
+from snaphold.errors import InputError, SnapholdError, TimedOutError, UnknownOutcomeError
 from snaphold.playbook.condition import Comparison, choose_case, compare
 from snaphold.playbook.inputs import INCIDENT_ID
 from snaphold.playbook.reference import Reference
 from snaphold.playbook.valuetype import Plain, ValueType
 from snaphold.soar.shuffle_memory import Memory
-from snaphold.soar.shuffle_step import NEXT, waiting
+from snaphold.soar.shuffle_step import NEXT, failure, waiting
 from snaphold.soar.shuffle_values import plain_text, read_list, read_value, shown
 
 LONGEST_PAUSE_SECONDS = 20.0
@@ -174,9 +174,8 @@ def call(
         raise InputError("the list holds an item more than once", ", ".join(sorted({i for i in chosen if chosen.count(i) > 1})))
     started = memory.recall(f"step.{place}")
     ends = {index: memory.of(_child(memory, place, index)).recall("end") for index in range(len(chosen)) if str(index) in started}
-    failed = [
-        str(end.get("why") or "it failed") for end in ends.values() if end and end["outcome"] not in ("succeeded", "partial")
-    ]
+    bad = [end for end in ends.values() if end and end["outcome"] not in ("succeeded", "partial")]
+    failed = [str(end.get("why") or "it failed") for end in bad]
     open_ones = [index for index, end in ends.items() if not end]
     for index in open_ones:
         lost = now - parse_time(str(started[str(index)])) > CHILD_BEGINS_WITHIN
@@ -187,7 +186,11 @@ def call(
     if open_ones:
         return waiting(f"{len(open_ones)} of {len(chosen)} have not ended")
     if failed:
-        raise SnapholdError("a called playbook failed", "; ".join(dict.fromkeys(failed)))
+        unknown = any(end["outcome"] == Outcome.UNKNOWN.value for end in bad)
+        why = "; ".join(dict.fromkeys(failed))
+        answer = failure((UnknownOutcomeError if unknown else SnapholdError)("a called playbook failed", why))
+        memory.record(f"step.{place}", {**started, "outcome": answer["outcome"], "answer": answer})
+        return answer
     outcomes = {str(end["outcome"]) for end in ends.values()}
     outcome = Outcome.PARTIAL if Outcome.PARTIAL.value in outcomes else Outcome.SUCCEEDED
     memory.record(f"step.{place}", {**started, "outcome": outcome.value})
