@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from snaphold.domain.incident import Incident
 from snaphold.errors import InputError
+from snaphold.soar.xsoar_fields import ASSETS, CATEGORY, INCIDENT
 from snaphold.soar.xsoar_names import read_list
 
-FIELDS = {"id": "snapholdincident", "assets": "snapholdassets", "category": "snapholdcategory"}
 _SEVERITIES = ((4, 1), (3, 2), (2, 3), (1, 4))
 """XSOAR's severities from the worst, and ours. Its 0 is unknown, which counts as the worst: waiting costs more."""
 _ENDED = (2, 3)
@@ -21,7 +21,7 @@ _LONGEST_TITLE, _LONGEST_ID = 500, 120
 
 def incident_id(given: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
     """Return the incident's id: the argument, else the field, else XSOAR's own number. Raises InputError without any."""
-    named = str(arguments.get("incident_id") or _custom(given).get(FIELDS["id"]) or "").strip()
+    named = str(arguments.get("incident_id") or _custom(given).get(INCIDENT) or "").strip()
     if named:
         return named
     own = str(given.get("id") or "").strip()
@@ -37,7 +37,7 @@ def read_incident(given: Mapping[str, Any], arguments: Mapping[str, Any]) -> Inc
     """
     id = incident_id(given, arguments)
     custom = _custom(given)
-    assets = read_list(custom.get(FIELDS["assets"]))
+    assets = read_list(custom.get(ASSETS))
     if not assets or arguments.get("incident_id"):
         return id
     try:
@@ -46,7 +46,7 @@ def read_incident(given: Mapping[str, Any], arguments: Mapping[str, Any]) -> Inc
                 "id": id,
                 "title": str(given.get("name") or id)[:_LONGEST_TITLE],
                 "severity": _severity(given.get("severity")),
-                "category": _identifier(str(custom.get(FIELDS["category"]) or given.get("type") or "unclassified")).lower(),
+                "category": _identifier(str(custom.get(CATEGORY) or given.get("type") or "unclassified")).lower(),
                 "declared_at": str(given.get("occurred") or given.get("created") or ""),
                 "assets": assets,
                 "status": "closed" if given.get("status") in _ENDED else "open",

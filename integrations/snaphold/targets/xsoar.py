@@ -15,7 +15,7 @@ from snaphold.action import find_action
 from snaphold.errors import PlaybookError, Problem
 from snaphold.fields import Kind, fields_of
 from snaphold.playbook.inputs import INCIDENT_ID
-from snaphold.playbook.load import LoadedPlaybook
+from snaphold.playbook.load import PARTS, LoadedPlaybook
 from snaphold.playbook.model import Playbook
 from snaphold.playbook.step import ApproveStep, DoStep
 from snaphold.playbook.valuetype import write_value
@@ -27,7 +27,7 @@ from snaphold.targets.xsoar_graph import connect
 from snaphold.targets.xsoar_losses import losses_of
 from snaphold.targets.xsoar_readme import readme
 from snaphold.targets.xsoar_tasks import Maker, Task, approver_input
-from snaphold.targets.xsoar_values import names_of, text, whole
+from snaphold.targets.xsoar_values import names_of, text
 
 FROM_VERSION = "6.10.0"
 COLUMN, ROW, LEFT, TOP = 460, 160, 50, 50
@@ -41,7 +41,7 @@ def compile_xsoar(loaded: LoadedPlaybook, parts: Parts) -> Output:
     del parts  # each playbook is a file of its own; a call names it
     playbook = loaded.playbook
     _refuse(loaded)
-    document = playbook_document(playbook, stamp(loaded))
+    document = playbook_document(playbook, stamp(loaded), is_part=loaded.path.parent.name == PARTS)
     stem = file_stem(playbook.name)
     content = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
     files = {
@@ -61,9 +61,9 @@ def file_stem(name: str) -> str:
     return "playbook-" + display_name(name).replace(" ", "_")
 
 
-def playbook_document(playbook: Playbook, source: Stamp) -> dict[str, Any]:
+def playbook_document(playbook: Playbook, source: Stamp, *, is_part: bool = False) -> dict[str, Any]:
     """Return the content of the YAML file."""
-    tasks = connect(Maker(playbook, display_name, names_of(playbook)), build_flow(playbook))
+    tasks = connect(Maker(playbook, display_name, names_of(playbook), is_part), build_flow(playbook))
     numbers = {task.key: str(number) for number, task in enumerate(tasks)}
     bottom = max(task.row for task in tasks)
     widest = max(task.column for task in tasks)
@@ -113,7 +113,7 @@ def _inputs(playbook: Playbook) -> list[dict[str, Any]]:
     for name, declared in playbook.inputs.items():
         value: dict[str, Any] = {}
         if name == INCIDENT_ID and not declared.default:
-            value = whole("incident", "id")
+            value = text("XSOAR-${incident.id}")
         elif declared.default not in (None, "", ()):
             value = text(write_value(declared.default))  # pyright: ignore[reportArgumentType]
         about = declared.description or f"The {declared.type.value} {name}"

@@ -16,6 +16,7 @@ from snaphold.playbook.condition import parse_condition
 from snaphold.playbook.model import Playbook
 from snaphold.playbook.reference import references_in
 from snaphold.playbook.step import ApproveStep, CallStep, DoStep, IfStep, Poll, StopStep, SwitchStep
+from snaphold.soar import xsoar_fields as fields
 from snaphold.soar import xsoar_names as names_
 from snaphold.targets import flow as f
 from snaphold.targets.flow import FlowNode, NodeKind
@@ -74,21 +75,22 @@ class Piece:
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes the tasks of one playbook."""
+    """Makes the tasks of one playbook. A part, which others call, leaves the incident's timer and outcome alone."""
 
     playbook: Playbook
     display: Callable[[str], str]
     names: Names
+    is_part: bool = False
 
     def piece(self, node: FlowNode) -> Piece:
         """Return the tasks of a node."""
         step = node.step
         makers: dict[NodeKind, Callable[[], Piece]] = {
-            NodeKind.START: lambda: _straight(Task(node.id, "start", "start", "")),
+            NodeKind.START: lambda: _straight(self._timed(Task(node.id, "start", "start", ""), "start")),
             NodeKind.SPLIT: lambda: _straight(_title(node)),
             NodeKind.JOIN: lambda: self._join_branches(node),
             NodeKind.END: lambda: self._end(node),
-            NodeKind.FAILED: lambda: Piece([_title(node)], {}),
+            NodeKind.FAILED: lambda: Piece(self._last(node, names_.FAILED), {}),
         }
         if node.kind in makers:
             return makers[node.kind]()
@@ -120,7 +122,15 @@ class Maker:
             arguments["execution-timeout"] = text(_seconds(step.timeout))
         if not step.poll:
             arguments["expects"] = text(",".join(f"{name}:{kind.value}" for name, kind in step.out.items()))
-        return command(node, "do", names_.command_name(step.do), node.title, _given(arguments))
+        task = command(node, "do", names_.command_name(step.do), node.title, _given(arguments))
+        shown = [
+            {"incidentfield": title, "output": whole(names_.context_prefix(step.do), output)}
+            for (action, output), title in fields.SHOWN.items()
+            if action == step.do
+        ]
+        if shown:
+            task.body["fieldMapping"] = shown
+        return task
 
     def _poll(self, node: FlowNode, step: DoStep, poll: Poll) -> Task:
         arguments = {name: argument(value, self.names) for name, value in poll.arguments.items()}
@@ -198,9 +208,25 @@ class Maker:
 
     def _end(self, node: FlowNode) -> Piece:
         mark = command(node, "mark", names_.END, "Note how this ended", {"place": text(PLACE), "outcome": text(names_.DONE)})
-        last = _title(node)
-        mark.after = {NONE: [last.key], ERROR: [last.key]}
-        return Piece([mark, last], {})
+        last = self._last(node, names_.DONE)
+        mark.after = {NONE: [last[0].key], ERROR: [last[0].key]}
+        return Piece([mark, *last], {})
+
+    def _last(self, node: FlowNode, outcome: str) -> list[Task]:
+        """Return the last tasks: the incident's outcome, unless others call this playbook, then the title."""
+        title = _title(node)
+        if self.is_part:
+            return [title]
+        note = Task(node.id, "outcome", "regular", "Show the outcome in the incident")
+        note.task = {"script": "Builtin|||setIncident", "iscommand": True, "brand": "Builtin"}
+        note.body = {"scriptarguments": {fields.OUTCOME: text(outcome)}} | _error_path()
+        note.after = {NONE: [title.key], ERROR: [title.key]}
+        return [note, self._timed(title, "stop")]
+
+    def _timed(self, task: Task, what: str) -> Task:
+        if not self.is_part:
+            task.body["timertriggers"] = [{"fieldname": fields.TIMER, "action": what}]
+        return task
 
     def ending(self, node: FlowNode, outcome: str) -> Task:
         """Return a task before the last title that notes one of the ways to end without success."""

@@ -1,0 +1,275 @@
+"""Builds the XSOAR pack: an SDK-layout tree below build/xsoar, and dist/Snaphold-xsoar-VERSION.zip. `make packs` runs it.
+
+Pure up to the writing: the same sources give the same bytes, whenever and wherever. The zip needs no SDK; a test holds it
+against what the SDK makes of the tree.
+
+Usage: xsoar_pack.py [--build FOLDER] [--dist FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import io
+import json
+import shutil
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+import xsoar_items as items
+from snaphold import __version__
+from snaphold.playbook.load import LoadedPlaybook, load_parts, load_playbook, playbook_files
+from snaphold.soar.xsoar_fields import FIELDS
+from snaphold.targets.write import write_outputs
+from snaphold.targets.xsoar import compile_xsoar
+from xsoar_embed import ROOT, package_sources, script
+from xsoar_image import image
+from xsoar_integration import integration
+from xsoar_pages import PACK_ABOUT, description, integration_readme, pack_readme, release_notes
+
+PACK = "Snaphold"
+FIRST_VERSION = "1.0.0"
+CREATED = "2026-11-22T00:00:00Z"
+UNIX = 3
+"""The zip's `create_system`: it must not depend on where it is made."""
+CATEGORIES = ("Utilities",)
+MARKETPLACES = ["xsoar"]
+Files = dict[str, bytes]
+
+
+def build_tree(version: str = __version__) -> Files:
+    """Return the content tree in the layout of the SDK: Packs/Snaphold and the Config that its validation reads."""
+    compiled = compile_playbooks()
+    playbooks = [_read(content) for path, content in sorted(compiled.items()) if path.endswith(".yml")]
+    yml = integration()
+    sources = package_sources()
+    size = sum(len(source.encode()) for source in sources.values())
+    pack: dict[str, bytes | str] = {
+        "pack_metadata.json": _json(metadata(version)),
+        "README.md": pack_readme(playbooks, size, len(sources)),
+        ".pack-ignore": "",
+        ".secrets-ignore": "",
+        "Integrations/Snaphold/Snaphold.yml": _yaml(yml),
+        "Integrations/Snaphold/Snaphold.py": script(expected_items(version, playbooks)),
+        "Integrations/Snaphold/Snaphold_test.py": TEST,
+        "Integrations/Snaphold/Snaphold_description.md": description(),
+        "Integrations/Snaphold/Snaphold_image.png": image(),
+        "Integrations/Snaphold/README.md": integration_readme(yml),
+        **{f"Playbooks/{path}": content for path, content in compiled.items()},
+        "IncidentTypes/incidenttype-Snaphold_Request.json": _json(items.incident_type()),
+        "Layouts/layoutscontainer-Snaphold_Request.json": _json(items.layout()),
+        f"Lists/list-{items.TIERS_LIST}/list-{items.TIERS_LIST}.json": _json(items.tier_list()),
+        f"Lists/list-{items.TIERS_LIST}/list-{items.TIERS_LIST}_data.json": items.tier_data(),
+        "Dashboards/dashboard-Snaphold.json": _json(items.dashboard()),
+        "Classifiers/classifier-Snaphold.json": _json(items.classifier()),
+        "Classifiers/classifier-mapper-incoming-Snaphold.json": _json(items.mapper()),
+    }
+    for field in FIELDS:
+        pack[f"IncidentFields/incidentfield-{field.cli_name}.json"] = _json(items.incident_field(field))
+    if version != FIRST_VERSION:
+        pack[f"ReleaseNotes/{version.replace('.', '_')}.md"] = release_notes([playbook["name"] for playbook in playbooks])
+    config = {
+        "approved_categories.json": {"approved_list": list(CATEGORIES)},
+        "approved_tags.json": {"approved_list": {"common": [], "xsoar": [], "marketplacev2": [], "xpanse": []}},
+        "approved_usecases.json": {"approved_list": []},
+        "compliant_policies.json": {"policies": []},
+    }
+    tree = {f"Packs/{PACK}/{path}": content for path, content in pack.items()}
+    tree |= {f"Config/{name}": _json(content) for name, content in config.items()}
+    return {path: content.encode() if isinstance(content, str) else content for path, content in sorted(tree.items())}
+
+
+TEST = '''"""The tests of this integration are those of the package: tests/packaging and tests/soar in its repository."""
+
+
+def test_the_integration_carries_the_package():
+    from pathlib import Path
+
+    source = Path(__file__).with_name("Snaphold.py").read_text(encoding="utf-8")
+    assert "SNAPHOLD_SOURCES" in source
+'''
+
+
+def compile_playbooks() -> Files:
+    """Return the shipped playbooks and their parts as XSOAR reads them, by file name."""
+    files: Files = {}
+    for path in playbook_files(ROOT / "playbooks"):
+        loaded: LoadedPlaybook = load_playbook(path)
+        files |= compile_xsoar(loaded, load_parts(loaded)).files
+    return files
+
+
+def metadata(version: str) -> dict[str, Any]:
+    """Return pack_metadata.json."""
+    return {
+        "name": PACK, "description": PACK_ABOUT, "support": "community", "currentVersion": version, "author": "Snaphold authors",
+        "url": "", "email": "", "created": CREATED, "categories": list(CATEGORIES), "tags": [], "useCases": [],
+        "keywords": ["backup", "evidence", "legal hold", "ransomware", "snapshot"], "githubUser": [],
+        "marketplaces": MARKETPLACES,
+    }  # fmt: skip
+
+
+def expected_items(version: str, playbooks: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the self-check looks for: names, and for playbooks the digest that this version's description holds."""
+    kinds: dict[str, dict[str, str]] = {
+        "playbook": {playbook["name"]: str(playbook["description"]).rpartition("sha256 ")[2].rstrip(".") for playbook in playbooks},
+        "incident field": {f"incident_{field.cli_name}": "" for field in FIELDS},
+        "incident type": {items.TYPE: ""},
+        "layout": {items.LAYOUT: ""},
+        "classifier": {items.CLASSIFIER: "", items.MAPPER: ""},
+        "list": {items.TIERS_LIST: ""},
+        "dashboard": {items.DASHBOARD: ""},
+    }
+    return {"version": version, "items": kinds}
+
+
+def unify(tree: Mapping[str, bytes]) -> Files:
+    """Return the pack as a server takes it: code, image and description inside the integration's yml."""
+    version = str(_load(tree[f"Packs/{PACK}/pack_metadata.json"])["currentVersion"])
+    files: Files = {}
+    for path, content in tree.items():
+        if not path.startswith(f"Packs/{PACK}/"):
+            continue
+        inner = path.removeprefix(f"Packs/{PACK}/")
+        folder, _, name = inner.rpartition("/")
+        if folder == "Integrations/Snaphold":
+            if name == "Snaphold.yml":
+                files["Integrations/integration-Snaphold.yml"] = _unified(tree, version)
+        elif folder.startswith("Lists/"):
+            if not name.endswith("_data.json"):
+                files[f"Lists/{name}"] = _filled_list(tree, path)
+        elif not name.endswith("_README.md") and name not in (".pack-ignore", ".secrets-ignore"):
+            files[inner] = content
+    files["metadata.json"] = _json(pack_listing(tree, files, version)).encode()
+    return dict(sorted(files.items()))
+
+
+def _unified(tree: Mapping[str, bytes], version: str) -> bytes:
+    """Return the integration with everything folded in, in the order and form of the SDK."""
+    base = f"Packs/{PACK}/Integrations/Snaphold/Snaphold"
+    yml = _read(tree[f"{base}.yml"])
+    code = tree[f"{base}.py"].decode()
+    code = code.replace("import demistomock as demisto\n", "").replace("from CommonServerPython import *\n", "", 1)
+    start = "register_module_line('Snaphold', 'start', __line__())\n"
+    end = "\nregister_module_line('Snaphold', 'end', __line__())\n"
+    constant = f"CONSTANT_PACK_VERSION = '{version}'\ndemisto.debug('pack id = {PACK}, pack version = {version}')\n"
+    yml["script"]["script"] = f"{start}{constant}{code}{end}"
+    encoded = base64.b64encode(tree[f"{base}_image.png"]).decode()
+    yml["image"] = f"data:image/png;base64,{encoded}"
+    yml["detaileddescription"] = tree[f"{base}_description.md"].decode()
+    return _yaml(yml).encode()
+
+
+def _filled_list(tree: Mapping[str, bytes], path: str) -> bytes:
+    data = tree[path.removesuffix(".json") + "_data.json"].decode()
+    return _json(_load(tree[path]) | {"data": data}).encode()
+
+
+def pack_listing(tree: Mapping[str, bytes], files: Mapping[str, bytes], version: str) -> dict[str, Any]:
+    """Return metadata.json: the pack's description and what it holds."""
+    own = _load(tree[f"Packs/{PACK}/pack_metadata.json"])
+    return own | {
+        "id": PACK,
+        "currentVersion": version,
+        "serverMinVersion": "6.0.0",
+        "updated": CREATED,
+        "commit": "",
+        "contentItems": content_items(files),
+    }
+
+
+def content_items(files: Mapping[str, bytes]) -> dict[str, list[dict[str, Any]]]:
+    """Return name and description of every item, by kind."""
+    kinds = {
+        "Integrations": "integration", "Playbooks": "playbook", "Lists": "list", "IncidentFields": "incidentfield",
+        "IncidentTypes": "incidenttype", "Layouts": "layoutscontainer", "Dashboards": "dashboard", "Classifiers": "classifier",
+    }  # fmt: skip
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path, content in files.items():
+        kind = kinds.get(path.partition("/")[0])
+        if kind is None:
+            continue
+        item = _read(content) if path.endswith(".yml") else _load(content)
+        if "mapper" in path:
+            kind = "mapper"
+        listed = {"id": item.get("id") or item["commonfields"]["id"], "name": item["name"]}
+        if item.get("description"):
+            listed["description"] = str(item["description"])
+        if kind == "integration":
+            listed["commands"] = [
+                {"name": command["name"], "description": command["description"]} for command in item["script"]["commands"]
+            ]
+        found.setdefault(kind, []).append(listed)
+    return dict(sorted(found.items()))
+
+
+def zip_bytes(files: Mapping[str, bytes]) -> bytes:
+    """Return a zip that depends on nothing but the files: sorted, of 1980, not compressed by a changing library."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o100644 << 16
+            entry.create_system = UNIX
+            archive.writestr(entry, content)
+    return stream.getvalue()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write tree and zip, say what was written, and return 0."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "xsoar")
+    parser.add_argument("--dist", type=Path, default=ROOT / "dist")
+    options = parser.parse_args(arguments)
+    tree = build_tree()
+    write_outputs(tree, options.build)
+    packed = zip_bytes(unify(tree))
+    path: Path = options.dist / f"{PACK}-xsoar-{__version__}.zip"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(packed)
+    shutil.move(fresh, path)
+    code = tree[f"Packs/{PACK}/Integrations/Snaphold/Snaphold.py"]
+    sources = package_sources()
+    print(f"{options.build}: {len(tree)} files")
+    print(f"{path}: {len(packed)} bytes, sha256 {hashlib.sha256(packed).hexdigest()}")
+    print(f"the integration's script: {len(code)} bytes, {len(sources)} modules of the package inside")
+    return 0
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=4, ensure_ascii=False) + "\n"
+
+
+def _yaml(value: Any) -> str:
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as a block, so that code stays readable."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)  # pyright: ignore[reportUnknownMemberType]
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _read(content: bytes) -> dict[str, Any]:
+    return cast("dict[str, Any]", yaml.safe_load(content))
+
+
+def _load(content: bytes) -> dict[str, Any]:
+    return cast("dict[str, Any]", json.loads(content))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
