@@ -250,6 +250,7 @@ def test_a_full_disk_under_the_ledger_leaves_the_run_and_the_next_process_finish
     assert world.lab.vendor.starts() == ["INC-1/one/orders-db/1"]
 
 
+@pytest.mark.slow
 def test_a_step_waits_while_another_worker_is_at_it(world: World) -> None:
     plan = plan_of("steps:\n  - {id: one, do: lab.start, timeout: 1s, with: {says: wait}, retry: {attempts: 2, every: 1s}}\n")
     run = world.start(plan)
@@ -287,6 +288,7 @@ def test_a_fault_of_the_surroundings_leaves_the_run_and_fails_nothing(world: Wor
     assert resume_run(world.runtime(), plan.run).status is RunStatus.DONE
 
 
+@pytest.mark.slow
 def test_a_step_that_takes_too_long_is_unknown_and_ends_the_run(world: World) -> None:
     run = world.start(
         plan_of("steps:\n  - {id: one, do: lab.write, timeout: 1s, with: {says: wait}}\n  - {id: two, do: lab.read}\n")
