@@ -15,7 +15,9 @@ from snaphold.engine.plan import plan_path
 from snaphold.engine.run import Reason, Run, RunStatus, driver_lock
 from snaphold.engine.steps import Act, StepEvent
 from snaphold.errors import BusyError, InputError, LedgerError, StorageError
+from snaphold.ledger.checkpoint import signature_check
 from snaphold.ledger.entry import Event
+from snaphold.ledger.verify import verify_ledger
 from support.run_lab import World, make_world, outcomes, plan_of, trial
 
 GATE = """steps:
@@ -59,6 +61,24 @@ def test_a_run_goes_through_and_is_in_the_register_and_in_the_audit_trail(world:
     ]  # fmt: skip
     assert entries[3].key == "INC-1/two/-/1"
     assert entries[0].detail["change_record"] == "CHG1"
+
+
+def test_a_run_without_a_signing_key_ends_and_says_that_the_trail_is_not_signed(world: World) -> None:
+    run = world.start(plan_of("steps:\n  - {id: one, do: lab.read}\n"))
+    unsigned = [event.detail["why"] for event in world.events if event.what == "unsigned"]
+    assert run.status is RunStatus.DONE
+    assert unsigned
+    assert "snaphold key create" in unsigned[0]
+
+
+def test_the_audit_trail_is_signed_when_a_run_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make_world(tmp_path, monkeypatch, sign=True)
+    run = world.start(plan_of("steps:\n  - {id: one, do: lab.read}\n"))
+    runtime = world.runtime()
+    last = runtime.ledger.entries()[-1]
+    report = verify_ledger(runtime.ledger, signature_check(runtime.configuration))
+    assert (last.event, last.run) == (Event.CHECKPOINT, run.id)
+    assert (report.status.value, report.after_checkpoint) == ("verified", 0)
 
 
 def test_the_same_run_is_not_started_twice_and_another_generation_is_a_run_of_its_own(world: World) -> None:

@@ -31,6 +31,8 @@ class RunPrinter:
                 self._waiting(event)
             elif event.what == "leaving":
                 self._writer.note("letting go of the run after the current step; once more to leave at once")
+            elif event.what == "unsigned":
+                self._writer.note(f"the audit trail is not signed: {event.detail['why']}")
             elif not event.before:
                 self._writer.progress(_progress(event))
 

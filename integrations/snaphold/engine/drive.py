@@ -18,8 +18,8 @@ from snaphold.engine.leaving import RunLeftError
 from snaphold.engine.plan import Plan
 from snaphold.engine.reachable import reachable
 from snaphold.engine.run import Reason, Run, RunStatus, change_run, find_run
-from snaphold.engine.steps import Act, Answer, BranchResult, Gate, Listener, Tick
-from snaphold.errors import SnapholdError
+from snaphold.engine.steps import Act, Answer, BranchResult, Gate, Listener, StepEvent, Tick
+from snaphold.errors import InputError, SnapholdError
 from snaphold.runtime import Runtime
 
 LONGEST_BUSY_SECONDS = 60.0
@@ -169,7 +169,22 @@ class Drive:
             told = {"reason": result.reason, "why": result.why, "steps": result.lines, "ended_at": self.runtime.clock.now()}
             return run.model_copy(update={"status": status, **told})
 
-        return self._change("run.end", end).status.value
+        ended = self._change("run.end", end)
+        self._sign_ledger()
+        return ended.status.value
+
+    def _sign_ledger(self) -> None:
+        """Sign the audit trail up to here; only a checkpoint shows a tail that is cut off later.
+
+        A missing signing key cannot undo what the run did: it is told, and `snaphold audit verify` says it too.
+        """
+        from snaphold.ledger.checkpoint import make_checkpoint
+
+        runtime = self.runtime
+        try:
+            make_checkpoint(runtime.ledger, runtime.configuration, runtime.actor, incident=self.run.incident, run=self.run.id)
+        except InputError as error:
+            self.listener(StepEvent("unsigned", "", detail={"why": f"{error.what}; {error.do}"}))
 
     def _change(self, action: str, change: Callable[[Run], Run]) -> Run:
         runtime = self.runtime

@@ -137,7 +137,7 @@ class StepEvent:
     """Something that a person who watches the run wants to know.
 
     `what`: started, ended (with `line`), polled (with the answer as `detail`), waiting (at a gate), retrying,
-    leaving (the process lets go of the run after the current step).
+    leaving (the process lets go of the run after the current step), unsigned (the audit trail could not be signed).
     `before`: it happened in an earlier process.
     """
 
