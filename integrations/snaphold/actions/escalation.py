@@ -38,6 +38,7 @@ class NotifyContact(Request):
 class ContactNotified(Result):
     """The notice, and who must be called."""
 
+    outcome: Outcome = Field(description="partial as long as a person must deliver it.", examples=["partial"])
     notice: str = Field(description="Id of the notice in the register.", examples=["NOTICE-1a2b3c4d"])
     call: list[str] = Field(description="Whom to call, and how.", examples=[["Backup on-call: +44 20 5550 0100"]])
     acknowledge_by: str = Field(description="Until when they must answer (RFC 3339).", examples=["2026-11-22T18:15:00.000Z"])

@@ -133,7 +133,7 @@ class ExpectedAction(_TextOrMapping):
     """One call of an action that must have happened."""
 
     do: ActionText = Field(description="The action.", examples=["backup.start"])
-    step: str = Field(default="", description="Id or path of the step.", examples=["back_up.0.each_asset.0.start"])
+    step: str = Field(default="", description="Id or path of the step, with [ITEM] for one turn.", examples=["start[files-01]"])
     arguments: dict[FieldName, Plain] = Field(
         default_factory=dict, alias="with", description="Inputs that it must have been given.", examples=[{"asset": "files-01"}]
     )
@@ -172,7 +172,7 @@ class PlaybookCase(Node):
     )
     results: dict[Annotated[str, StringConstraints(min_length=1, max_length=500)], Answers] = Field(
         default_factory=dict,
-        description="By action, by id or path of a step, or by STEP/poll for the questions about its job.",
+        description="By action, by id or path of a step, by STEP[ITEM] for one turn; with /poll for its job.",
         examples=[{"backup.check_health": {"healthy": False}}],
     )
     approvals: dict[Annotated[str, StringConstraints(min_length=1, max_length=500)], ScriptedDecision] = Field(

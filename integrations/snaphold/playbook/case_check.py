@@ -12,7 +12,7 @@ from snaphold.playbook.case import LoadedCase, Scripted
 from snaphold.playbook.model import Playbook
 from snaphold.playbook.scripted import POLL, scripted_result
 from snaphold.playbook.step import ApproveStep, CallStep, DoStep, StepBase
-from snaphold.playbook.steppath import step_at
+from snaphold.playbook.steppath import step_at, without_item
 from snaphold.playbook.walk import Place, every_step
 from snaphold.validation import problems_of, suggest
 
@@ -113,6 +113,7 @@ class _Check:
 
     def _steps_of(self, name: str) -> list[StepBase]:
         """Return the steps that an id or a path names."""
+        name = without_item(name)
         if "." in name:
             step = step_at(name, self.root, self.playbooks)
             return [step] if step is not None and not isinstance(step, CallStep) else []

@@ -22,7 +22,7 @@ from snaphold.execute import validate
 from snaphold.playbook.case import CaseError, LoadedCase, Scripted, ScriptedDecision
 from snaphold.playbook.model import Playbook
 from snaphold.playbook.step import DoStep
-from snaphold.playbook.steppath import step_at
+from snaphold.playbook.steppath import names_of, step_at
 
 POLL = "/poll"
 """Stands behind a step's id or path where a case answers the questions about its job."""
@@ -37,26 +37,32 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Call:
-    """One call of an action in a trial. `poll`: it asked about the job of its step."""
+    """One call of an action in a trial. `items`: those of `for_each`, outermost first. `poll`: it asked about a job."""
 
     path: str
     action: str
     given: Mapping[str, Any]
     answer: Answer
+    items: tuple[str, ...] = ()
     attempt: int = 1
     poll: bool = False
+
+    @property
+    def item(self) -> str:
+        """The item of the innermost `for_each`; empty outside."""
+        return self.items[-1] if self.items else ""
 
 
 @dataclass
 class ScriptedSteps:
-    """Answers the interpreter from a case. `calls` are kept in order; `last` holds the last answer of each path."""
+    """Answers the interpreter from a case. `calls` are kept in order; `last` holds the last call of each path and its items."""
 
     loaded: LoadedCase
     playbooks: Mapping[str, Playbook]
     root: str
     actions: Mapping[str, AnyAction]
     calls: list[Call] = field(default_factory=list[Call])
-    last: dict[str, Answer] = field(default_factory=dict[str, Answer])
+    last: dict[tuple[str, tuple[str, ...]], Call] = field(default_factory=dict[tuple[str, tuple[str, ...]], Call])
     turns: dict[str, int] = field(default_factory=dict[str, int])
     waited: timedelta = timedelta(0)
 
@@ -66,8 +72,9 @@ class ScriptedSteps:
         poll = isinstance(step, DoStep) and step.poll is not None and act.action == step.poll.do and act.action != step.do
         began = self._now()
         answer = self._answer(act, poll, began)
-        self.calls.append(Call(act.path, act.action, dict(act.given), answer, act.attempt, poll))
-        self.last[act.path] = answer
+        call = Call(act.path, act.action, dict(act.given), answer, act.items, act.attempt, poll)
+        self.calls.append(call)
+        self.last[act.path, act.items] = call
         return answer
 
     def ask(self, gate: Gate) -> Answer:
@@ -147,10 +154,10 @@ class ScriptedSteps:
         return Answer(outcome.value, began, self._now(), output, findings, detail, reason, repeatable)
 
     def _scripted(self, act: Act, poll: bool) -> tuple[str, Scripted]:
-        """Return the case's key and answer for this call: by path, by the step's id, then by action."""
+        """Return the case's key and answer for this call: by step and item, by path, by the step's id, then by action."""
         behind = POLL if poll else ""
-        step_id = act.path.rpartition(".")[2]
-        for key in (f"{act.path}{behind}", f"{step_id}{behind}", act.action):
+        steps = names_of(act.path, act.items[-1] if act.items else "")
+        for key in (*(f"{name}{behind}" for name in steps), act.action):
             answers = self.loaded.case.results.get(key)
             if answers:
                 turn = self.turns.get(key, 0)

@@ -14,6 +14,7 @@ from snaphold.playbook.case_check import case_problems
 from snaphold.playbook.coverage import Branch, Coverage, cover
 from snaphold.playbook.load import LoadedPlaybook
 from snaphold.playbook.scripted import Call, ScriptedSteps
+from snaphold.playbook.steppath import names_of
 from snaphold.playbook.witness import Witness
 
 
@@ -80,7 +81,7 @@ def expected_calls(calls: Sequence[Call]) -> list[Call]:
     """Return the calls as expectations see them: repeated questions about one job count once."""
     kept: list[Call] = []
     for call in calls:
-        again = call.poll and kept and kept[-1].poll and kept[-1].path == call.path
+        again = call.poll and kept and kept[-1].poll and (kept[-1].path, kept[-1].items) == (call.path, call.items)
         if not again:
             kept.append(call)
     return kept
@@ -123,7 +124,7 @@ def _exact(wanted: Sequence[ExpectedAction], calls: Sequence[Call]) -> list[str]
 
 
 def _fits(expected: ExpectedAction, call: Call) -> bool:
-    at = expected.step in ("", call.path, call.path.rpartition(".")[2])
+    at = expected.step in ("", *names_of(call.path, call.item))
     wanted = {name: list(value) if isinstance(value, tuple) else value for name, value in expected.arguments.items()}
     return expected.do == call.action and at and all(call.given.get(name) == value for name, value in wanted.items())
 

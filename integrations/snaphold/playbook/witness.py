@@ -65,22 +65,22 @@ class Witness(Interpreter):
             if isinstance(step, ApproveStep) and outcome in GATE_ANSWERS:
                 self._take(frame, step.id, GATE_ANSWERS[outcome])
             if isinstance(step, DoStep) and step.poll is not None:
-                way = self._end_of_job(step.poll, frame.path(step.id), outcome)
+                way = self._end_of_job(step.poll, step, frame, outcome)
                 if way:
                     self._take(frame, step.id, way)
 
-    def _end_of_job(self, poll: Poll, path: str, outcome: str) -> str:
+    def _end_of_job(self, poll: Poll, step: DoStep, frame: Frame, outcome: str) -> str:
         """Return how the job of a step ended; empty when it never started, or when nobody could tell."""
-        last = self.script.last.get(path)
-        if last is None or not any(call.poll and call.path == path for call in reversed(self.script.calls)):
+        last = self.script.last.get((frame.path(step.id), frame.items))
+        if last is None or not last.poll:
             return ""
         if outcome in _ENDED_WELL:
             return JOB_DONE
         try:
-            failed = holds(poll.fail, with_result({}, last.output))
-            done = holds(poll.until, with_result({}, last.output))
+            values = with_result({}, last.answer.output)
+            failed, done = holds(poll.fail, values), holds(poll.until, values)
         except SnapholdError:
-            return JOB_LATE if last.repeatable else ""
+            return JOB_LATE if last.answer.repeatable else ""
         if failed:
             return JOB_FAILED
         return "" if done else JOB_LATE
