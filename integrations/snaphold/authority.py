@@ -40,7 +40,8 @@ def authorise(entry: AnyAction, context: Context) -> str:
     if allowed and not why_grant:
         return ""
     refusals: list[str] = []
-    for grant in reversed(context.ledger.records(Grant, context.incident.id)):
+    grants = context.ledger.records(Grant, context.incident.id) if actor.uses_grants else []
+    for grant in reversed(grants):
         refusal = refuse_grant(grant, entry.name, context.incident.id, actor, configuration, context.clock.now())
         refusal = refusal or refuse_signature(grant, configuration)
         if not refusal:
@@ -49,7 +50,7 @@ def authorise(entry: AnyAction, context: Context) -> str:
     missing = why_grant if allowed else _why_not_allowed(configuration, actor)
     raise NotAuthorisedError(
         f"{actor.id} may not run {entry.name} in {context.incident.id}",
-        "\n       ".join([missing, *(refusals or ["there is no grant in this incident"])]),
+        "\n       ".join([missing, *(refusals or [_why_no_grant(actor)])]),
         "have an emergency grant approved by another person, or run it as a person whose role allows it",
     )
 
@@ -252,6 +253,10 @@ def _why_not_allowed(configuration: Configuration, actor: Actor) -> str:
     if not roles:
         return f"{actor.id} has no role"
     return f"the roles of {actor.id} ({', '.join(role.name for role in roles)}) may: {', '.join(_patterns(roles)) or 'nothing'}"
+
+
+def _why_no_grant(actor: Actor) -> str:
+    return "there is no grant in this incident" if actor.uses_grants else "this token may not use grants"
 
 
 def _whole(moment: datetime) -> datetime:

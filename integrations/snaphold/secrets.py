@@ -28,7 +28,7 @@ _lock = threading.Lock()
 _CREDENTIAL = re.compile(
     r"(?i)(\b(?:authorization|proxy-authorization)\b\s*[:=]\s*(?:bearer|basic|token)?\s*"
     r"|\b(?:password|passwd|secret|api[_-]?key|access[_-]?token|refresh[_-]?token)\b[\"']?\s*[:=]\s*[\"']?"
-    r"|://[^/\s:@]+:)([^\s\"',;@]+)"
+    r"|://[^/\s:@]+:(?=[^\s/@]+@))([^\s\"',;@]+)"
 )
 
 

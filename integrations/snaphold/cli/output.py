@@ -64,6 +64,11 @@ class Writer:
             raw.write(text.encode("utf-8"))
             raw.flush()
 
+    def reveal(self, document: Mapping[str, Any], text: str) -> None:
+        """Print a secret that was made just now, the one time that it is shown: nothing is hidden in it."""
+        self.stdout.write((json.dumps(document, ensure_ascii=False) if self.as_json else text) + "\n")
+        self.stdout.flush()
+
     def progress(self, text: str) -> None:
         """Show that something goes on; only when stderr is a terminal."""
         if self.stderr.isatty():

@@ -36,3 +36,4 @@ class Actor(Value):
     title: str = ""
     organisation: str = ""
     contact: str = ""
+    uses_grants: bool = Field(default=True, description="False: grants of this person do not count, only the roles.")

@@ -105,6 +105,11 @@ class DatabaseLedger:
                 raise claims.stale(claim.key)
             return self._record(connection, entry, records, [claims.change_name(settled)])
 
+    def find_claim(self, key: str) -> claims.Stored | None:
+        """Return what stands under an idempotency key: its state and, once settled, its result. None: never claimed."""
+        with self.reading() as connection:
+            return claims.find(connection, key)
+
     def record(self, model: type[Record], id: str) -> Record | None:
         """Return one register record, or None."""
         with self.reading() as connection:

@@ -24,6 +24,8 @@ class Event(str, Enum):
     GRANT = "grant"
     RUN = "run"
     CHECKPOINT = "checkpoint"
+    SERVICE = "service"
+    """What the service keeps for itself: a token, an incident that it was told of, a job that goes on."""
 
 
 class NewEntry(Value):

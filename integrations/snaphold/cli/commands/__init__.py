@@ -16,4 +16,7 @@ COMMANDS: dict[str, str] = {
     "playbook": "Check or show a playbook",
     "run": "Run a playbook for an incident",
     "runs": "List, show, cancel or resume runs",
+    "serve": "Serve every action over HTTP, for SOARs and other programs",
+    "simulate": "Start a stand-in for a vendor system to practise on",
+    "token": "Make, list or revoke API tokens of the service",
 }

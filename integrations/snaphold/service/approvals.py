@@ -1,0 +1,92 @@
+"""Approval requests over the API: the same questions, the same register and the same rules as on the command line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from pydantic import Field, ValidationError
+
+from snaphold.domain.authority import Approval, ApprovalState, Decision
+from snaphold.domain.value import Value
+from snaphold.engine.approvals import decide, find_approval, may_decide
+from snaphold.engine.driver import wake_run
+from snaphold.errors import DocumentError, InputError, NotAuthorisedError
+from snaphold.ledger.entry import Event, NewEntry
+from snaphold.service.callers import Authenticated, Caller
+from snaphold.service.problems import RequestError
+from snaphold.service.requests import read_document
+from snaphold.validation import problems_of
+
+
+class DecisionGiven(Value):
+    """An answer to an approval request."""
+
+    decision: Literal["approved", "denied"] = Field(description="The answer.", examples=["approved"])
+    reason: str = Field(min_length=1, max_length=2000, description="Why; stands in the audit trail.", examples=["Confirmed."])
+
+
+async def list_approvals(
+    caller: Authenticated,
+    incident: Annotated[str | None, Query(max_length=128, description="Only of this incident.")] = None,
+    state: Annotated[ApprovalState | None, Query(description="Only those that stand so.")] = None,
+) -> JSONResponse:
+    """List approval requests, oldest first, with who may answer them."""
+    found = await run_in_threadpool(caller.runtime.ledger.records, Approval, incident)
+    return JSONResponse({"approvals": [approval_view(caller, one) for one in found if state in (None, one.state)]})
+
+
+async def answer_approval(id: str, request: Request, caller: Authenticated) -> JSONResponse:
+    """Approve or deny. The requester never can; the token needs the right to approve and the role that is asked."""
+    document = await read_document(request)
+    try:
+        given = DecisionGiven.model_validate(document)
+    except ValidationError as error:
+        raise DocumentError("the answer is wrong", problems_of(error, None, DecisionGiven)) from error
+    return JSONResponse(await run_in_threadpool(_decide, caller, id, given))
+
+
+def _decide(caller: Caller, id: str, given: DecisionGiven) -> dict[str, Any]:
+    runtime = caller.runtime
+    try:
+        approval = find_approval(runtime.ledger, id)
+    except InputError as error:
+        raise RequestError(404, error.what, error.why, "GET /v1/approvals") from error
+    refusal = _refusal(caller, approval)
+    if refusal:
+        detail = {"approval": id, "decision": given.decision, "why": refusal}
+        runtime.ledger.append(
+            NewEntry(
+                event=Event.REFUSED,
+                actor=caller.actor.id,
+                login=caller.actor.login,
+                incident=approval.incident,
+                run=approval.run,
+                action="approval.decide",
+                detail=detail,
+            )
+        )
+        raise NotAuthorisedError(f"the token {caller.token.id} cannot answer {id}", refusal, "answer with another token")
+    answered = decide(
+        runtime.configuration, runtime.ledger, id, caller.actor, Decision(given.decision), given.reason, runtime.clock.now()
+    )
+    wake_run(runtime, answered.run)
+    return approval_view(caller, answered)
+
+
+def _refusal(caller: Caller, approval: Approval) -> str:
+    """Return what this token lacks; whether the person may answer is judged by the engine."""
+    if not caller.token.may_approve:
+        return "it was not made for approvals (snaphold token create --may-approve)"
+    kind, _, name = (approval.escalated_to or approval.asked_of).partition("/")
+    if kind == "group" and name not in caller.actor.roles:
+        return f"{name} is asked, and the token does not have that role"
+    return ""
+
+
+def approval_view(caller: Caller, approval: Approval) -> dict[str, Any]:
+    """Return an approval request as the API shows it."""
+    people = may_decide(caller.runtime.configuration, approval)
+    return {**approval.model_dump(mode="json"), "may_answer": list(people)}

@@ -1,0 +1,78 @@
+"""Who calls: the token of a request, recognised; and what every part of the service shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from snaphold.domain.people import Actor
+from snaphold.errors import NotAuthorisedError
+from snaphold.runtime import Runtime
+from snaphold.service.jobs import JobBoard
+from snaphold.service.problems import RequestError
+from snaphold.service.records import ApiToken
+from snaphold.service.refusals import RefusalLog
+from snaphold.service.tokens import note_use, recognise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LONGEST_WAIT_SECONDS = 20.0
+"""After this a request is answered with a job; below the 30 s that a SOAR gives a command."""
+_bearer = HTTPBearer(auto_error=False, bearerFormat="snh_...", description="snaphold token create --person PERSON")
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the service's requests share. The runtime's own actor is never used for a request."""
+
+    runtime: Runtime
+    config: Path
+    jobs: JobBoard
+    refusals: RefusalLog
+    longest_wait: float = LONGEST_WAIT_SECONDS
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The person behind a request, the token that was shown, and the service."""
+
+    actor: Actor
+    token: ApiToken
+    service: Service
+
+    @property
+    def runtime(self) -> Runtime:
+        """The service's runtime with the caller as the actor."""
+        return replace(self.service.runtime, actor=self.actor)
+
+
+async def authenticate(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
+    """Return who calls. Raises RequestError (401); every refusal is recorded."""
+    service: Service = request.app.state.service
+    presented = credentials.credentials if credentials is not None else ""
+    source = request.client.host if request.client is not None else "unknown"
+    return await run_in_threadpool(_recognise, service, presented, source)
+
+
+def _recognise(service: Service, presented: str, source: str) -> Caller:
+    runtime = service.runtime
+    now = runtime.clock.now()
+    try:
+        if not presented:
+            raise NotAuthorisedError(
+                "a token is needed", "the request has no Authorization header with a Bearer token", "snaphold token create"
+            )
+        actor, token = recognise(runtime.configuration, runtime.ledger, presented, now)
+    except NotAuthorisedError as error:
+        service.refusals.note(source, f"{error.what}: {error.why}", now)
+        raise RequestError(401, error.what, error.why, error.do, {"WWW-Authenticate": 'Bearer realm="snaphold"'}) from error
+    note_use(runtime.configuration, runtime.ledger, token, actor, now)
+    return Caller(actor, token, service)
+
+
+Authenticated = Annotated[Caller, Depends(authenticate)]

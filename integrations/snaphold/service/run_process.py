@@ -1,0 +1,90 @@
+"""Starts the process that drives one run, and hears from it whether the run began."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from snaphold.engine.plan import Plan
+from snaphold.engine.run import Run, runs_folder
+from snaphold.errors import SnapholdError, StorageError
+from snaphold.ledger.entry import canonical
+from snaphold.recorded import restore_error
+from snaphold.runtime import Runtime
+
+BEGIN_WITHIN_SECONDS = 15.0
+LOOK_EVERY_SECONDS = 0.1
+LONGEST_LINE = 65536
+
+
+def start_driver(runtime: Runtime, config: Path, token: str, plan: Plan) -> Run:
+    """Start a process that drives the plan in the name of a token's person; return the run once it is registered.
+
+    The process is detached: it outlives the service. Raises what kept it from beginning.
+    """
+    reader, writer = os.pipe()
+    try:
+        child = _spawn(runtime, config, token, plan, writer)
+    except OSError as error:
+        os.close(reader)
+        raise StorageError(f"{plan.run} cannot be started", error.strerror, "check memory and the state folder") from error
+    finally:
+        os.close(writer)
+    threading.Thread(target=child.wait, daemon=True, name=f"reaper of {plan.run}").start()
+    try:
+        return _await_beginning(runtime, plan, reader)
+    finally:
+        os.close(reader)
+
+
+def _await_beginning(runtime: Runtime, plan: Plan, reader: int) -> Run:
+    deadline = time.monotonic() + BEGIN_WITHIN_SECONDS
+    while time.monotonic() < deadline:
+        run = runtime.ledger.record(Run, plan.run)
+        if run is not None:
+            return run
+        if not select.select([reader], [], [], LOOK_EVERY_SECONDS)[0]:
+            continue
+        said = os.read(reader, LONGEST_LINE)
+        if not said.endswith(b"\n"):
+            break  # it died without a word
+        raise restore_error(json.loads(said), "the start of the run")
+    raise SnapholdError(
+        f"it is not known whether {plan.run} began",
+        f"its process did not register it within {BEGIN_WITHIN_SECONDS:g} s; its log is {_log(runtime, plan.run)}",
+        f"GET /v1/runs/{plan.run}, or repeat the request: the same run is never started twice",
+    )
+
+
+def _spawn(runtime: Runtime, config: Path, token: str, plan: Plan, writer: int) -> subprocess.Popen[bytes]:
+    log = _log(runtime, plan.run)
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "snaphold.service.drive_run", str(config), token, str(writer)],
+            stdin=subprocess.PIPE,
+            stdout=descriptor,
+            stderr=descriptor,
+            pass_fds=(writer,),
+            start_new_session=True,
+        )
+    finally:
+        os.close(descriptor)
+    if child.stdin is not None:
+        try:
+            child.stdin.write(canonical(plan.to_document()).encode("utf-8"))
+            child.stdin.close()
+        except BrokenPipeError:
+            return child  # it died; what it says, or its silence, tells why
+    return child
+
+
+def _log(runtime: Runtime, run: str) -> Path:
+    return runs_folder(runtime.configuration) / f"{run}.driver.log"

@@ -1,0 +1,114 @@
+"""Runs of playbooks over the API. Each is driven by a process of its own, so that a restart of the service does not stop
+it, and so that many can wait for approvals at the same time.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from pydantic import Field, ValidationError
+
+from snaphold.domain.incident import Incident
+from snaphold.domain.value import Identifier, Value
+from snaphold.engine.locks import is_held
+from snaphold.engine.plan import Plan, make_plan
+from snaphold.engine.run import Run, driver_lock, find_run
+from snaphold.errors import BusyError, DocumentError, InputError
+from snaphold.ledger.entry import digest
+from snaphold.playbook.lint import load_checked
+from snaphold.playbook.load import SUFFIXES
+from snaphold.service.callers import Authenticated, Caller
+from snaphold.service.incidents import read_incident, remember_incident
+from snaphold.service.problems import RequestError
+from snaphold.service.requests import read_document, read_justification
+from snaphold.service.run_process import start_driver
+from snaphold.validation import problems_of
+
+InputValue = str | int | bool | list[str]
+
+
+class RunWanted(Value):
+    """What is to be run, and for which incident."""
+
+    playbook: Identifier = Field(
+        description="A playbook's name, or auto: severity and category decide.", examples=["ransomware-response"]
+    )
+    incident: Incident | Identifier = Field(
+        description="The incident, or the id of one that was sent before.", examples=["INC-2026-0042"]
+    )
+    inputs: dict[str, InputValue] = Field(default={}, description="Inputs of the playbook by name.", examples=[{}])
+    generation: int = Field(
+        default=1, ge=1, le=1000, description="2 or more: a deliberate second run of what was run before.", examples=[1]
+    )
+
+
+async def start_run(request: Request, caller: Authenticated) -> JSONResponse:
+    """Start a playbook. The same incident, playbook and generation are the same run: asking again starts nothing."""
+    document = await read_document(request)
+    justification = read_justification(request, needed=True)
+    try:
+        wanted = RunWanted.model_validate(document)
+    except ValidationError as error:
+        raise DocumentError("the request for a run is wrong", problems_of(error, None, RunWanted)) from error
+    run, status = await run_in_threadpool(_start, caller, wanted, justification)
+    return JSONResponse(_view(caller, run), status, {"Location": f"/v1/runs/{run.id}"})
+
+
+def _start(caller: Caller, wanted: RunWanted, justification: str) -> tuple[Run, int]:
+    from snaphold.config import select_playbook
+
+    runtime = caller.runtime
+    given = wanted.incident
+    incident = given if isinstance(given, Incident) else read_incident(given, runtime.ledger)
+    name = wanted.playbook if wanted.playbook != "auto" else select_playbook(runtime.configuration, incident).playbook
+    if name.endswith(SUFFIXES):
+        raise InputError(f"there is no playbook {name!r}", "a playbook is given by its name, not as a file")
+    loaded, parts = load_checked(name, runtime.configuration)
+    plan = make_plan(
+        loaded, parts, wanted.inputs, incident, generation=wanted.generation, justification=justification
+    )  # fmt: skip
+    existing = runtime.ledger.record(Run, plan.run)
+    if existing is not None:
+        return _same(existing, plan), 200
+    if isinstance(given, Incident):
+        remember_incident(incident, runtime.ledger, caller.actor, runtime.clock)
+    return start_driver(runtime, caller.service.config, caller.token.id, plan), 202
+
+
+def _same(existing: Run, plan: Plan) -> Run:
+    """Return the run that exists already, when it is the one that is asked for. Raises BusyError when it is not."""
+    if existing.plan_sha256 != digest(plan.to_document()):
+        raise BusyError(
+            f"the run {existing.id} exists already and is another one",
+            "its inputs, its justification, its incident or its playbooks differ",
+            f"ask for generation {existing.generation + 1} for a deliberate second run",
+        )
+    return existing
+
+
+async def list_runs(
+    caller: Authenticated, incident: Annotated[str | None, Query(max_length=128, description="Only of this incident.")] = None
+) -> JSONResponse:
+    """List runs, oldest first, without their steps."""
+    found = await run_in_threadpool(caller.runtime.ledger.records, Run, incident)
+    return JSONResponse({"runs": [_view(caller, run, steps=False) for run in found]})
+
+
+async def show_run(id: str, caller: Authenticated) -> JSONResponse:
+    """Show a run with its steps and whether a process drives it now."""
+    return JSONResponse(await run_in_threadpool(_show, caller, id))
+
+
+def _show(caller: Caller, id: str) -> dict[str, Any]:
+    try:
+        return _view(caller, find_run(caller.runtime.ledger, id))
+    except InputError as error:
+        raise RequestError(404, error.what, error.why, "GET /v1/runs") from error
+
+
+def _view(caller: Caller, run: Run, *, steps: bool = True) -> dict[str, Any]:
+    driven = not run.has_ended and is_held(driver_lock(caller.runtime.configuration, run.id))
+    return {**run.model_dump(mode="json", exclude=set() if steps else {"steps"}), "driven": driven}

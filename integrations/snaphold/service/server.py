@@ -1,0 +1,169 @@
+"""Serves the application: the socket, TLS, and an orderly end. Nothing but this machine is served without TLS."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import stat
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from snaphold.action import AnyAction
+from snaphold.errors import InputError, StorageError
+from snaphold.runtime import Runtime
+from snaphold.service.app import build_app
+from snaphold.service.callers import LONGEST_WAIT_SECONDS, Service
+from snaphold.service.jobs import JobBoard
+from snaphold.service.records import ApiToken
+from snaphold.service.refusals import RefusalLog
+
+MOST_CONNECTIONS = 256
+GRACE_SECONDS = 25
+IDLE_SECONDS = 15
+LARGEST_HEAD_BYTES = 32 * 1024
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the service listens. Port 0 lets the system choose."""
+
+    host: str = "127.0.0.1"
+    port: int = 8443
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class Listening:
+    """A service with its socket open."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        config: Path,
+        place: Place,
+        *,
+        longest_wait: float = LONGEST_WAIT_SECONDS,
+        actions: Mapping[str, AnyAction] | None = None,
+    ) -> None:
+        _check(runtime, place)
+        self.service = Service(runtime, config, JobBoard(runtime.ledger), RefusalLog(runtime.ledger), longest_wait)
+        settings = uvicorn.Config(
+            build_app(self.service, actions),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            h11_max_incomplete_event_size=LARGEST_HEAD_BYTES,
+            ssl_certfile=place.certificate,
+            ssl_keyfile=place.key,
+        )
+        _load(settings, place)
+        self._server = uvicorn.Server(settings)
+        self._socket = _listen(place)
+        scheme = "https" if place.certificate else "http"
+        host = f"[{place.host}]" if ":" in place.host else place.host
+        self.url = f"{scheme}://{host}:{self._socket.getsockname()[1]}"
+
+    def serve(self) -> int:
+        """Serve until `stop`, SIGTERM or SIGINT; return how many actions were still at work at the end.
+
+        Those are not lost: their intent is in the ledger, and they are looked up when they are asked for again.
+        """
+        with _Quiet(self.stop):
+            self._server.run(sockets=[self._socket])
+        left = self.service.jobs.wait_for_all(GRACE_SECONDS)
+        self.service.refusals.close()
+        return left
+
+    def stop(self) -> None:
+        """Take no more requests, answer those that are there, and end."""
+        self._server.should_exit = True
+
+
+class _Quiet:
+    """Handles SIGTERM and SIGINT while the service runs, so that an ordered end is not an error."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+
+    def __enter__(self) -> None:
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def __exit__(self, *_: object) -> None:
+        if self._main:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self._stop()
+
+
+def _check(runtime: Runtime, place: Place) -> None:
+    if bool(place.certificate) != bool(place.key):
+        raise InputError("TLS needs both a certificate and a key", do="--tls-cert FILE --tls-key FILE")
+    if _is_loopback(place.host):
+        return
+    if place.certificate is None:
+        raise InputError(
+            f"{place.host} is not served without TLS",
+            "tokens and incident data would cross the network in the clear",
+            "--tls-cert FILE --tls-key FILE, or listen on 127.0.0.1 behind a proxy that does TLS",
+        )
+    now = runtime.clock.now()
+    if not any(token.revoked_at is None and token.expires_at > now for token in runtime.ledger.records(ApiToken)):
+        raise InputError(
+            f"{place.host} is not served without tokens",
+            "there is no token that is valid now, so nobody could use the service",
+            "snaphold token create --person PERSON",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError as error:
+        raise InputError(f"{host!r} is not an IP address", do="--host 127.0.0.1, ::1, or an address of this machine") from error
+
+
+def _load(settings: uvicorn.Config, place: Place) -> None:
+    """Load certificate and key now, so that a fault is told before anything listens."""
+    try:
+        if place.key is not None and place.key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise InputError(f"the key {place.key} can be read by others", do=f"chmod 600 {place.key}")
+        settings.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise InputError("TLS cannot be set up", f"{error.filename or place.certificate}: {error.strerror or error}") from error
+
+
+def _listen(place: Place) -> socket.socket:
+    host = "127.0.0.1" if place.host == "localhost" else place.host
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, place.port))
+        listener.listen(MOST_CONNECTIONS)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise StorageError(
+            f"{place.host}:{place.port} cannot be listened on", getattr(error, "strerror", None) or str(error), "--port N"
+        ) from error
+    return listener

@@ -1,0 +1,17 @@
+"""A service for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from support.service_lab import ServiceLab, serving
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[ServiceLab]:
+    """A service with toy actions that answers with a job after 0.3 s."""
+    with serving(tmp_path, monkeypatch, longest_wait=0.3) as found:
+        yield found
