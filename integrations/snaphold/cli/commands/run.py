@@ -21,8 +21,6 @@ from snaphold.errors import EXIT_DONE, EXIT_FAILED, EXIT_FINDINGS, EXIT_INTERRUP
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from snaphold.config import Configuration
-    from snaphold.domain.incident import Incident
     from snaphold.engine.plan import Plan
     from snaphold.engine.run import Run
     from snaphold.runtime import Runtime
@@ -52,6 +50,7 @@ def add_no_wait_option(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, writer: Writer) -> int:
     """Run the playbook. Returns 0 done, 1 failed, 3 partial, 4 denied, 5 left at an approval, 6 timed out, 130 left."""
+    from snaphold.config import select_playbook
     from snaphold.engine.driver import start_run
     from snaphold.engine.plan import make_plan
     from snaphold.playbook.lint import load_checked
@@ -62,7 +61,7 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
         raise InputError("a generation is 1 or more", f"it is {arguments.generation}")
     incident = load_incident(arguments.incident)
     runtime = runtime_of(arguments)
-    name = choose_playbook(runtime.configuration, incident) if arguments.playbook == AUTO else arguments.playbook
+    name = select_playbook(runtime.configuration, incident).playbook if arguments.playbook == AUTO else arguments.playbook
     loaded, parts = load_checked(name, runtime.configuration)
     plan = make_plan(loaded, parts, given, incident, generation=arguments.generation, justification=arguments.justification)
     _announce(plan, runtime, writer, dry_run=arguments.dry_run)
@@ -97,22 +96,6 @@ def _leave_threads_behind() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(EXIT_INTERRUPTED)
-
-
-def choose_playbook(configuration: Configuration, incident: Incident) -> str:
-    """Return the playbook that severity and category select; a rule with the category beats one without.
-
-    Raises InputError when no rule fits.
-    """
-    rules = [rule for rule in configuration.severities if rule.severity == incident.severity]
-    for category in (incident.category, None):
-        for rule in rules:
-            if rule.category == category:
-                return rule.playbook
-    raise InputError(
-        f"no playbook is set for severity {incident.severity} and category {incident.category}",
-        do="add a rule under severities in snaphold.yaml, or name the playbook",
-    )
 
 
 def _inputs(texts: list[str]) -> dict[str, str]:
