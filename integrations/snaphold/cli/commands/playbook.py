@@ -1,4 +1,4 @@
-"""`snaphold playbook lint|list|schema|show|test`: check playbooks, list them, print the schema, show one, run its cases."""
+"""`snaphold playbook compile|lint|list|schema|show|test`: check playbooks, show them, run their cases, compile them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from snaphold.action import catalogue
+from snaphold.cli.compile_output import add_compile, run_compile
 from snaphold.cli.options import add_config_option, sentence
 from snaphold.cli.output import Writer, details, table
 from snaphold.config import Configuration, find_configuration, load_configuration
@@ -28,7 +29,7 @@ from snaphold.playbook.schema import playbook_schema, schema_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `lint`, `list`, `schema`, `show` and `test`."""
+    """Add `compile`, `lint`, `list`, `schema`, `show` and `test`."""
     subparsers = parser.add_subparsers(dest="part", metavar="COMMAND", title="commands")
     text = "check playbooks and all that they call; every fault with file:line:column"
     lint = subparsers.add_parser("lint", help=text, description=sentence(text) + " Exit code 2: errors, 3: warnings only.")
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "show a playbook: steps, conditions, gates, deadlines, and the roles that it needs"
     show = subparsers.add_parser("show", help=text, description=sentence(text))
     show.add_argument("playbook", metavar="PLAYBOOK", help="a name or a file")
-    for child in (lint, listing, show, _add_test(subparsers)):
+    for child in (lint, listing, show, _add_test(subparsers), add_compile(subparsers)):
         add_config_option(child)
 
 
@@ -80,6 +81,8 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
         from snaphold.cli.trial_output import run_test
 
         return run_test(arguments, configuration, writer)
+    if arguments.part == "compile":
+        return run_compile(arguments, configuration, writer)
     return _show(arguments.playbook, configuration, writer)
 
 
