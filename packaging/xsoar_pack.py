@@ -36,6 +36,7 @@ from xsoar_pages import PACK_ABOUT, description, integration_readme, pack_readme
 PACK = "Snaphold"
 FIRST_VERSION = "1.0.0"
 CREATED = "2026-11-22T00:00:00Z"
+LAST = "99.99.99"
 UNIX = 3
 """The zip's `create_system`: it must not depend on where it is made."""
 CATEGORIES = ("Utilities",)
@@ -144,6 +145,8 @@ def unify(tree: Mapping[str, bytes]) -> Files:
         elif folder.startswith("Lists/"):
             if not name.endswith("_data.json"):
                 files[f"Lists/{name}"] = _filled_list(tree, path)
+        elif folder == "Layouts":
+            files[inner] = _json(_load(content) | {"fromServerVersion": items.FROM_VERSION, "toServerVersion": LAST}).encode()
         elif not name.endswith("_README.md") and name not in (".pack-ignore", ".secrets-ignore"):
             files[inner] = content
     files["metadata.json"] = _json(pack_listing(tree, files, version)).encode()
@@ -174,14 +177,18 @@ def _filled_list(tree: Mapping[str, bytes], path: str) -> bytes:
 def pack_listing(tree: Mapping[str, bytes], files: Mapping[str, bytes], version: str) -> dict[str, Any]:
     """Return metadata.json: the pack's description and what it holds."""
     own = _load(tree[f"Packs/{PACK}/pack_metadata.json"])
+    listed = content_items(files)
     return own | {
-        "id": PACK,
-        "currentVersion": version,
-        "serverMinVersion": "6.0.0",
-        "updated": CREATED,
-        "commit": "",
-        "contentItems": content_items(files),
-    }
+        "id": PACK, "currentVersion": version, "serverMinVersion": "6.0.0", "firstCreated": own["created"], "updated": CREATED,
+        "commit": "", "marketplaces": [*MARKETPLACES, "xsoar_saas"], "price": 0, "dependencies": {}, "deprecated": False,
+        "hidden": False, "contentItems": listed, "contentDisplays": {kind: _DISPLAYS[kind] for kind in listed},
+    }  # fmt: skip
+
+
+_DISPLAYS = {
+    "classifier": "Classifiers", "dashboard": "Dashboard", "incidentfield": "Incident Fields", "incidenttype": "Incident Type",
+    "integration": "Integration", "layoutscontainer": "Layouts Container", "list": "List", "playbook": "Playbooks",
+}  # fmt: skip
 
 
 def content_items(files: Mapping[str, bytes]) -> dict[str, list[dict[str, Any]]]:
@@ -196,11 +203,16 @@ def content_items(files: Mapping[str, bytes]) -> dict[str, list[dict[str, Any]]]
         if kind is None:
             continue
         item = _read(content) if path.endswith(".yml") else _load(content)
-        if "mapper" in path:
-            kind = "mapper"
-        listed = {"id": item.get("id") or item["commonfields"]["id"], "name": item["name"]}
-        if item.get("description"):
-            listed["description"] = str(item["description"])
+        listed = {
+            "id": item.get("id") or item["commonfields"]["id"],
+            "name": item["name"],
+            "description": str(item.get("description", "")),
+            "fromversion": item.get("fromversion") or item["fromVersion"],
+            "toversion": "",
+            "deprecated": False,
+        }
+        if kind in ("incidentfield", "classifier"):
+            listed["type"] = item["type"]
         if kind == "integration":
             listed["commands"] = [
                 {"name": command["name"], "description": command["description"]} for command in item["script"]["commands"]

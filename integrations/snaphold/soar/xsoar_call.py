@@ -101,8 +101,6 @@ def run_wait(use: Use) -> Any:
             if not error.retryable:
                 raise
             return _again(use, arguments, f"The question got no answer and is asked again. {error_text(error)}")
-        if output["outcome"] not in GOOD:
-            return use.server.PollResult(response=finish(use, output))
         values = with_result({}, output)
         failed, done = holds(fail, values), holds(until, values)
         if failed:
@@ -146,27 +144,29 @@ def _key(path: str, *fields: str) -> str:
 def _polled(use: Use, turn: Callable[[dict[str, Any]], Any]) -> Any:
     """Run a turn under XSOAR's schedule. The decorator is made here, because it fixes interval and timeout."""
     interval = _whole(use.arguments, "interval_in_seconds", INTERVAL_SECONDS, 1, LONGEST_TIMEOUT)
-    timeout = _whole(use.arguments, "timeout_in_seconds", TIMEOUT_SECONDS, 1, LONGEST_TIMEOUT)
+    began = str(use.arguments.get("began") or time.time())
+    left = _timeout(use) - (time.time() - _number(began))
     decorate = use.server.polling_function(
         name=use.server.demisto.command(),
-        interval=max(interval, SHORTEST_INTERVAL),
-        timeout=timeout,
+        interval=int(max(min(interval, left), SHORTEST_INTERVAL)),
+        timeout=_timeout(use),
         requires_polling_arg=False,
     )
-    return decorate(turn)(dict(use.arguments))
+    return decorate(turn)({**use.arguments, "began": began})
 
 
 def _again(use: Use, arguments: dict[str, Any], shown: str) -> Any:
     """Return the answer that asks for another turn, or raise TimedOutError when the time is over."""
-    timeout = _whole(use.arguments, "timeout_in_seconds", TIMEOUT_SECONDS, 1, LONGEST_TIMEOUT)
-    began = str(arguments.get("began") or time.time())
-    if time.time() - _number(began) >= timeout:
+    if time.time() - _number(str(arguments["began"])) >= _timeout(use):
         raise TimedOutError(
-            f"{use.entry.name} was not done within {timeout} seconds", "it may still be at work", "look it up, then decide"
+            f"{use.entry.name} was not done within {_timeout(use)} seconds", "it may still be at work", "look it up, then decide"
         )
     partial = use.server.CommandResults(readable_output=shown)
-    following = {**arguments, "began": began}
-    return use.server.PollResult(response=None, continue_to_poll=True, args_for_next_run=following, partial_result=partial)
+    return use.server.PollResult(response=None, continue_to_poll=True, args_for_next_run=arguments, partial_result=partial)
+
+
+def _timeout(use: Use) -> int:
+    return _whole(use.arguments, "timeout_in_seconds", TIMEOUT_SECONDS, 1, LONGEST_TIMEOUT)
 
 
 def _number(text: str) -> float:

@@ -140,11 +140,16 @@ def _outputs(playbook: Playbook) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for step in every_step(playbook):
         if isinstance(step, DoStep):
+            prefix = names_.context_prefix(step.do)
+            about = f"The results of {step.do.partition('.')[0]} actions."
+            found[prefix] = {"contextPath": prefix, "description": about, "type": "unknown"}
             for shape in fields_of(find_action(step.do).result):
-                path = f"{names_.context_prefix(step.do)}.{shape.name}"
+                path = f"{prefix}.{shape.name}"
                 kind = TYPES.get(shape.kind, "string")
                 found[path] = {"contextPath": path, "description": _sentence(shape.description), "type": kind}
-    mark = f"{names_.ENDED_PREFIX}.mark"
+    ended = names_.ENDED_PREFIX
+    found[ended] = {"contextPath": ended, "description": "How this playbook and its parts ended.", "type": "unknown"}
+    mark = f"{ended}.mark"
     found[mark] = {"contextPath": mark, "description": "How this playbook ended, and where it stood.", "type": "string"}
     return [found[path] for path in sorted(found)]
 

@@ -36,6 +36,8 @@ from snaphold.targets.xsoar_values import (
 
 NONE, DEFAULT, ERROR = "#none#", "#default#", "#error#"
 APPROVE, DENY = "Approve", "Deny"
+HOLDS, HOLDS_NOT = "holds", "does not hold"
+"""Not yes and no: written without quotes, which other tools do, those are booleans in YAML 1.1."""
 STOPPED, ENDED = "stopped", "ended"
 """Exits that the graph does not have: what was called was stopped by a person or a handler; a branch has ended the run."""
 WAYS = (names_.DONE, names_.STOPPED)
@@ -120,8 +122,8 @@ class Maker:
             arguments["retry-interval"] = text(_seconds(step.retry.every))
         if step.timeout:
             arguments["execution-timeout"] = text(_seconds(step.timeout))
-        if not step.poll:
-            arguments["expects"] = text(",".join(f"{name}:{kind.value}" for name, kind in step.out.items()))
+        at_once = {name: kind for name, kind in step.out.items() if (step.id, name) not in self.names.polled}
+        arguments["expects"] = text(",".join(f"{name}:{kind.value}" for name, kind in at_once.items()))
         task = command(node, "do", names_.command_name(step.do), node.title, _given(arguments))
         shown = [
             {"incidentfield": title, "output": whole(names_.context_prefix(step.do), output)}
@@ -243,9 +245,9 @@ class Maker:
 
     def _if(self, node: FlowNode, step: IfStep) -> Piece:
         condition = parse_condition(step.condition)
-        ways = {"yes": holds(condition, self.names), "no": holds_not(condition, self.names)}
+        ways = {HOLDS: holds(condition, self.names), HOLDS_NOT: holds_not(condition, self.names)}
         task = Task(node.id, "if", "condition", node.title, {"conditions": labelled(ways)})
-        return Piece([task], {f.YES: [(task, "yes")], f.DEFAULT: [(task, "no")], f.ERROR: [(task, DEFAULT)]})
+        return Piece([task], {f.YES: [(task, HOLDS)], f.DEFAULT: [(task, HOLDS_NOT)], f.ERROR: [(task, DEFAULT)]})
 
     def _switch(self, node: FlowNode, step: SwitchStep) -> Piece:
         (reference,) = references_in(step.switch)
@@ -275,7 +277,7 @@ class Maker:
             gate = self._quorum_task(node, question.quorum, most)
             tasks.append(gate)
             exits[f.ERROR].append((gate, DEFAULT))
-            waiting = (gate, "yes")
+            waiting = (gate, HOLDS)
         for number in range(1, most + 1):
             ask = self._ask_task(node, number, most, asked_of, question.ask, within)
             tasks.append(ask)
@@ -298,7 +300,7 @@ class Maker:
     def _quorum_task(self, node: FlowNode, quorum: str, most: int) -> Task:
         root, accessor = self.names.path(references_in(quorum)[0])
         allowed = [compare_path(root, accessor, "isEqualString", str(number)) for number in range(1, most + 1)]
-        body = {"conditions": labelled({"yes": [allowed]})}
+        body = {"conditions": labelled({HOLDS: [allowed]})}
         return Task(node.id, "quorum", "condition", f"At most {most} approvals can be asked for", body)
 
     def _enough_task(self, node: FlowNode, quorum: str, number: int) -> Task:

@@ -1,0 +1,138 @@
+"""Runs a playbook twice in the same scripted world: compiled for XSOAR with our real commands, and in the interpreter."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+from snaphold.action import Effect, find_action
+from snaphold.engine.interpreter import Interpreter
+from snaphold.engine.run import Reason
+from snaphold.engine.steps import Branch, BranchResult, RunBranch
+from snaphold.errors import ProviderError
+from snaphold.playbook.inputs import bind_inputs
+from snaphold.playbook.load import LoadedPlaybook
+from snaphold.playbook.valuetype import write_value
+from snaphold.soar import xsoar, xsoar_call
+from snaphold.targets.xsoar import compile_xsoar, display_name
+from support.scripted_world import Script, ScriptedSteps
+from support.xsoar_walker import XsoarWalker, load
+
+SHIM = Path(__file__).with_name("demisto_shim")
+INCIDENT = {
+    "id": "1", "name": "An exercise", "severity": 4, "type": "Ransomware", "created": "2026-11-22T18:00:00Z",
+    "CustomFields": {"snapholdassets": "orders-db, files-01"},
+}  # fmt: skip
+
+
+def shim() -> tuple[ModuleType, ModuleType]:
+    """Return the stand-ins of demistomock and CommonServerPython."""
+    if str(SHIM) not in sys.path:
+        sys.path.append(str(SHIM))
+    import CommonServerPython  # pyright: ignore[reportMissingImports]
+    import demistomock  # pyright: ignore[reportMissingImports]
+
+    return demistomock, CommonServerPython
+
+
+@dataclass
+class Commands:
+    """Runs commands through the integration's entry point, with a scripted service and a clock that polling moves."""
+
+    script: Script
+    trace: list[tuple[str, Any]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    now: float = 0.0
+
+    def call(self, action: str, given: Mapping[str, Any], *, key: str = "", justification: str = "", incident: Any = "") -> Any:
+        """Answer as the client of the service does."""
+        assert incident
+        self.trace.append((action, dict(given)))
+        if find_action(action).effect is not Effect.READS:
+            assert justification
+            self.keys.append(key)
+        answer = self.script.answer(action)
+        if answer is None:
+            raise ProviderError("no answer", retryable=action.endswith(".status"))
+        return answer
+
+    def run(self, command: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
+        """Run a command until it needs no further turn; return its context, or None for an error."""
+        if command == "setIncident":
+            return {}
+        demisto, server = shim()
+        with (
+            patch.object(xsoar, "_client", lambda _server: self),
+            patch.object(xsoar_call.time, "time", lambda: 1000.0 + self.now),
+            patch.object(xsoar_call, "SHORTEST_INTERVAL", 1),
+        ):
+            while True:
+                demisto.STATE.clear()
+                demisto.STATE.update({"command": command, "args": arguments, "incident": INCIDENT})
+                demisto.RESULTS.clear()
+                try:
+                    xsoar.run({**vars(server), "demisto": demisto}, {})
+                except SystemExit:
+                    pass
+                (entry,) = demisto.RESULTS
+                if entry["Type"] == server.ERROR_ENTRY:
+                    self.texts.append(entry["Contents"])
+                    return None
+                if "PollingCommand" not in entry:
+                    return entry["EntryContext"]
+                assert entry["PollingCommand"] == command
+                self.now += float(entry["NextRun"])
+                arguments = entry["PollingArgs"]
+
+
+def walk_there(loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], script: Script, given: Mapping[str, Any]) -> Any:
+    """Walk the compiled playbook; return its calls, how it ended, and the commands."""
+    documents = {}
+    for one in (loaded, *parts.values()):
+        content = next(value for name, value in compile_xsoar(one, parts).files.items() if name.endswith(".yml"))
+        documents[display_name(one.playbook.name)] = load(content)
+    commands = Commands(script)
+
+    def ask(who: str, title: str, _question: str) -> str | None:
+        if "(approval " in title and not title.endswith("(approval 1)"):
+            return "Approve"  # the scripted world answers once for all who are needed
+        return {"approved": "Approve", "denied": "Deny", None: None}[script.decision(who)]
+
+    walker = XsoarWalker(documents, commands.run, ask, INCIDENT)
+    done = walker.walk(display_name(loaded.playbook.name), given)
+    assert not done.halted, done.halted
+    ended = done.context["Snaphold"]["Ended"]
+    place = f"{loaded.playbook.name}."
+    marks = {one["outcome"] for one in (ended if isinstance(ended, list) else [ended]) if one["place"] == place}
+    ending = "done" if marks == {"done"} else "stopped" if "stopped" in marks else "failed"
+    return commands.trace, ending, commands
+
+
+class AllTurns(ScriptedSteps):
+    """Goes on with the other items after one that failed: XSOAR does, and the loss report says so."""
+
+    def side_by_side(self, branches: list[Branch], at_once: int, run: RunBranch) -> list[BranchResult]:  # type: ignore[override]
+        """Run all branches."""
+        del at_once
+        return [run(branch) for branch in branches]
+
+
+def run_here(loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], script: Script, given: Mapping[str, Any]) -> Any:
+    """Run the source in the interpreter; return its calls and how it ended."""
+    steps = AllTurns(script)
+    everything = {one.playbook.name: one.playbook for one in (loaded, *parts.values())}
+    inputs = bind_inputs(loaded.playbook, given, "XSOAR-1")
+    result = Interpreter(everything, "XSOAR-1", steps).run(loaded.playbook.name, inputs)
+    ending = "done" if result.reason is Reason.NONE else "stopped" if result.handled else "failed"
+    return steps.trace, ending
+
+
+def as_text(calls: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return calls with their inputs as text, so that both ways can be compared."""
+    return [(action, {name: write_value(value) for name, value in given.items() if value != ""}) for action, given in calls]
