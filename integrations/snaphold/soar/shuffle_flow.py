@@ -167,6 +167,8 @@ def call(
 ) -> dict[str, Any]:
     """Return where a call of another playbook stands: `start` (one, named by `child`), `waiting`, or `next` when all ended."""
     memory, now = desk.memory, desk.clock.now()
+    if not memory.recall("run"):
+        raise InputError("there is no such run", memory.run)
     chosen = read_list(items) if for_each else [""]
     if for_each and not chosen:
         raise InputError("the list is empty, so nothing would be done")
