@@ -51,6 +51,13 @@ def test_a_gate_that_nobody_could_answer_is_an_error(change: dict[str, Any], mes
     assert lint_gate(**change) == [message]
 
 
+def test_a_grant_that_is_longer_than_the_configuration_allows_is_an_error() -> None:
+    body = GATE.format(of="group/managers", quorum=1, role="backup-emergency").replace("for: 1h", "for: 9h")
+    assert [problem.message for problem in lint_trial(body, CONFIGURATION)] == [
+        "a grant of 9h is longer than authority.longest_grant, 8h"
+    ]
+
+
 def test_without_a_configuration_names_are_not_looked_up() -> None:
     assert lint_trial(GATE.format(of="group/anybody", quorum=9, role="any")) == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snaphold.action import Effect
+from snaphold.clock import format_duration
 from snaphold.documents import suggest
 from snaphold.errors import SnapholdError
 from snaphold.playbook.findings import Subject
@@ -80,6 +81,10 @@ def _people(subject: Subject, place: Place, step: ApproveStep) -> None:
         if question.grants.role not in roles:
             hint = suggest(question.grants.role, roles) or "add it under roles in snaphold.yaml"
             subject.error((*place, "approve", "grants", "role"), f"there is no role {question.grants.role!r}", hint)
+        longest = subject.configuration.authority.longest_grant
+        if question.grants.lasts > longest:
+            lasts, most = format_duration(question.grants.lasts), format_duration(longest)
+            subject.error((*place, "approve", "grants", "for"), f"a grant of {lasts} is longer than authority.longest_grant, {most}")
 
 
 def _known(subject: Subject, where: Place, kind: str, name: str, needed: int) -> None:
