@@ -35,11 +35,35 @@ def test_a_complete_estate_has_no_findings(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / folder).mkdir(parents=True)
     for key in ("isolated-01", "isolated-02", "custodian"):
         (tmp_path / "keys" / key).touch(mode=0o600)
+    for name in ("SN_USER", "SN_PASSWORD", "PAGERDUTY_TOKEN", "PAGERDUTY_ROUTING_KEY"):
+        monkeypatch.setenv(name, "set")
     more = "".join(f"  - {{severity: {severity}, playbook: ransomware-response}}\n" for severity in (3, 4, 5))
     text = sample_text().replace("severities:\n", f"severities:\n{more}")
     text = text.replace("tiers: [T2]\n", "tiers: [T2]\n    alternate: isolated-01\n")
     (tmp_path / "snaphold.yaml").write_text(text, encoding="utf-8")
     assert review(load_configuration(tmp_path / "snaphold.yaml"), TODAY) == []
+
+
+def test_integrations_without_owner_review_date_or_secret_are_named(tmp_path: Path) -> None:
+    bare = {"name": "itsm", "kind": "servicenow", "url": "https://itsm.example.org"}
+    found_texts = [
+        finding.text
+        for finding in review(
+            make_configuration(
+                integrations=[bare, {**bare, "name": "old", "owner": "noc", "contact": "noc@example.org", "review_by": "2020-01-01",
+                                     "ca_file": "none.pem", "credentials": {"token": "env:NOT_SET_ANYWHERE"}}]
+            ).placed_at(tmp_path),
+            TODAY,
+        )
+        if finding.part == "integrations"
+    ]  # fmt: skip
+    assert found_texts == [
+        "itsm has no owner or no contact: nobody answers for it",
+        "itsm has no review date",
+        "old was to be reviewed by 2020-01-01",
+        "the certificate file none.pem of old does not exist",
+        "the token of old is missing: the environment variable NOT_SET_ANYWHERE is not set",
+    ]
 
 
 def test_assets_that_nobody_classified_are_named(tmp_path: Path) -> None:

@@ -76,6 +76,6 @@ def test_the_wait_is_read_as_seconds_as_a_date_and_as_a_moment() -> None:
     assert asked_wait({"x-ratelimit-reset": "1"}, SERVICENOW.resets) == 0.0
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-5", "1e9999", "٣", "Sun, 99 Nov 2026 99:00:00 GMT"])
+@pytest.mark.parametrize("text", ["", "soon", "-5", "1e9999", "٣", "Sunday"])
 def test_a_wait_that_cannot_be_read_asks_for_nothing(text: str) -> None:
     assert asked_wait({"retry-after": text}, [("retry-after", Reset.RETRY_AFTER)]) in (None, 0.0)

@@ -101,6 +101,32 @@ class Pool(Value):
     compromised: bool = Field(default=False, description="Never used while true.", examples=[False])
 
 
+class Integration(Value):
+    """A system of a vendor that Snaphold talks to, and who answers for the connection."""
+
+    name: Identifier = Field(description="The integration's name.", examples=["itsm"])
+    kind: Identifier = Field(description="The vendor's system, e.g. servicenow or pagerduty.", examples=["servicenow"])
+    url: str = Field(pattern=r"^https?://", description="Its address.", examples=["https://example.service-now.com"])
+    credentials: dict[str, SecretReference] = Field(
+        default_factory=dict,
+        description="What it signs in with, by reference; the how-to of each system lists the names.",
+        examples=[{"username": "env:SN_USER", "password": "env:SN_PASSWORD"}],
+    )
+    settings: dict[str, str] = Field(
+        default_factory=dict,
+        description="Settings of this kind of system; the how-to of each system lists them.",
+        examples=[{"dependency_class": "cmdb_ci"}],
+    )
+    ca_file: str = Field(default="", description="PEM file of its own authority.", examples=["trust/itsm-ca.pem"])
+    timeout: Positive = Field(default=timedelta(seconds=20), description="Longest wait for one answer.", examples=["20s"])
+    calls_per_run: int = Field(default=2000, ge=1, description="Most calls that one run may make.", examples=[2000])
+    owner: str = Field(default="", description="The team that answers for it.", examples=["backup-team"])
+    contact: str = Field(default="", description="How to reach the owner.", examples=["backup@example.org"])
+    review_by: Day = Field(
+        default="", description="When it must be looked at again (YYYY-MM-DD, quoted).", examples=["2027-01-31"]
+    )
+
+
 class Route(Value):
     """Which pool serves which tiers, and which one when the first is compromised or full."""
 
@@ -179,6 +205,9 @@ class Configuration(Value):
     )
     pools: tuple[Pool, ...] = Field(default=(), description="Where backups go.", examples=[EXAMPLES["pools"]])
     routes: tuple[Route, ...] = Field(default=(), description="Which pool a tier uses.", examples=[EXAMPLES["routes"]])
+    integrations: tuple[Integration, ...] = Field(
+        default=(), description="Incident, change and backup systems of vendors.", examples=[EXAMPLES["integrations"]]
+    )
     people: tuple[Person, ...] = Field(default=(), description="Who may act.", examples=[EXAMPLES["people"]])
     roles: tuple[Role, ...] = Field(default=(), description="What they may do.", examples=[EXAMPLES["roles"]])
     authority: Authority = Field(default=Authority(), description="What needs a grant.", examples=[EXAMPLES["authority"]])

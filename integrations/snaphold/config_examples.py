@@ -90,6 +90,27 @@ EXAMPLES: dict[str, Any] = {
         {"tiers": ["T0", "T1"], "primary": "isolated-01", "alternate": "isolated-02"},
         {"tiers": ["T2"], "primary": "isolated-02"},
     ],
+    "integrations": [
+        {
+            "name": "itsm",
+            "kind": "servicenow",
+            "url": "https://example.service-now.com",
+            "credentials": {"username": "env:SN_USER", "password": "env:SN_PASSWORD"},
+            "owner": "service-desk",
+            "contact": "itsm@example.org",
+            "review_by": "2027-01-31",
+        },
+        {
+            "name": "paging",
+            "kind": "pagerduty",
+            "url": "https://api.pagerduty.com",
+            "credentials": {"token": "env:PAGERDUTY_TOKEN", "routing_key": "env:PAGERDUTY_ROUTING_KEY"},
+            "settings": {"from": "backup@example.org"},
+            "owner": "backup-team",
+            "contact": "backup@example.org",
+            "review_by": "2027-01-31",
+        },
+    ],
     "people": [
         {
             "id": "ana",

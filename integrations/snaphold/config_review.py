@@ -42,6 +42,7 @@ def review(configuration: Configuration, today: date) -> list[Finding]:
         ("severities", lambda: _severities(configuration)),
         ("pools", lambda: _pools(configuration)),
         ("routes", lambda: _routes(configuration)),
+        ("integrations", lambda: _integrations(configuration, today)),
         ("people", lambda: _people(configuration)),
         ("evidence", lambda: _evidence(configuration)),
         ("contacts", lambda: _contacts(configuration, today)),
@@ -143,13 +144,28 @@ def _routes(configuration: Configuration) -> Iterator[str]:
         yield f"no alternate pool for {_some(alone)}"
 
 
+def _integrations(configuration: Configuration, today: date) -> Iterator[str]:
+    for item in configuration.integrations:
+        if not item.owner or not item.contact:
+            yield f"{item.name} has no owner or no contact: nobody answers for it"
+        if not item.review_by:
+            yield f"{item.name} has no review date"
+        elif date.fromisoformat(item.review_by) < today:
+            yield f"{item.name} was to be reviewed by {item.review_by}"
+        if item.ca_file and not configuration.path(item.ca_file).is_file():
+            yield f"the certificate file {item.ca_file} of {item.name} does not exist"
+        for name, reference in sorted(item.credentials.items()):
+            yield from _secret(f"the {name} of {item.name}", reference, configuration)
+
+
 def _people(configuration: Configuration) -> Iterator[str]:
     if not configuration.people:
         yield "nobody is listed, so nobody can act: every action is recorded against a person"
     without = [person.id for person in configuration.people if not person.logins]
     if without:
         yield f"no login for {_some(without)}: they cannot act on this machine"
-    empty = [role.name for role in configuration.roles if not role.members]
+    # A role that may do something and has no members is one that people get by grant only.
+    empty = [role.name for role in configuration.roles if not role.members and not role.may]
     if empty:
         yield f"roles without members: {_some(empty)}"
     idle = {person.id for person in configuration.people} - {name for role in configuration.roles for name in role.members}

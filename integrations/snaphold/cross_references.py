@@ -43,6 +43,7 @@ def _repeated(configuration: Configuration) -> Iterator[Fault]:
     yield from _twice("assets", "id", [asset.id for asset in configuration.assets], "asset")
     yield from _twice("classification", "name", [rule.name for rule in configuration.classification], "classification rule")
     yield from _twice("pools", "name", [pool.name for pool in configuration.pools], "pool")
+    yield from _twice("integrations", "name", [item.name for item in configuration.integrations], "integration")
     yield from _twice("people", "id", [person.id for person in configuration.people], "person")
     yield from _twice("roles", "name", [role.name for role in configuration.roles], "role")
     severities = [((index, "severity"), _when(rule)) for index, rule in enumerate(configuration.severities)]

@@ -73,6 +73,7 @@ def _contents(configuration: Configuration) -> list[tuple[str, str, str]]:
         "severities": [f"{rule.severity}{'/' + rule.category if rule.category else ''}" for rule in configuration.severities],
         "pools": [f"{pool.name} ({pool.provider})" for pool in configuration.pools],
         "routes": [f"{'+'.join(route.tiers)} → {route.primary}" for route in configuration.routes],
+        "integrations": [f"{item.name} ({item.kind})" for item in configuration.integrations],
         "people": [person.id for person in configuration.people],
         "roles": [role.name for role in configuration.roles],
         "retention": [rule.data_class or "everything" for rule in configuration.retention],

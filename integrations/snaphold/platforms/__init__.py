@@ -1,0 +1,1 @@
+"""Incident, paging and change systems behind one port."""
