@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -56,7 +56,7 @@ class Service:
 
 
 @contextmanager
-def service(answers: Mapping[str, Any]) -> Iterator[Service]:
+def service(answers: Mapping[str, Any]) -> Generator[Service]:
     """Serve on the loopback address until the block ends."""
     state = Service(answers)
 
@@ -170,7 +170,7 @@ class App:
         return Ran(posted["status"], posted["result"], json.dumps(posted), done.stdout + done.stderr)
 
     @contextmanager
-    def serving(self, port: int) -> Iterator[None]:
+    def serving(self, port: int) -> Generator[None]:
         """Run the app in the SDK's server mode, bound to the loopback address."""
         starter = (
             "import runpy, waitress\nreal = waitress.serve\n"

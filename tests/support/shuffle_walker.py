@@ -179,7 +179,7 @@ class Walker:
             return {"success": True}
         if kind == "USERINPUT":
             return self._decide(told)
-        method = METHODS.get(node["name"], node["name"])
+        method = METHODS.get(str(node["name"]), str(node["name"]))
         self.calls.append((node["label"], method))
         given = {name: parsed(text) for name, text in told.items()}
         return answer(self.store, method, given, client=lambda _settings: self.service, clock=self.watch, sleep=self.watch.sleep)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from snaphold.clock import format_duration
 from snaphold.errors import PlaybookError, Problem
 from snaphold.playbook.condition import Comparison, parse_condition, write_literal
-from snaphold.playbook.load import LoadedPlaybook
+from snaphold.playbook.load import PARTS, LoadedPlaybook
 from snaphold.playbook.model import Playbook
 from snaphold.playbook.reference import INPUTS, RESULT, parse_reference
 from snaphold.playbook.step import ApproveStep, CallStep, DoStep, IfStep, ParallelStep, StopStep, SwitchStep
@@ -56,7 +56,9 @@ def compile_shuffle(loaded: LoadedPlaybook, parts: Parts) -> Output:
     """Return the workflows of one playbook. Raises PlaybookError for what Shuffle cannot express at all."""
     playbook, source = loaded.playbook, stamp(loaded)
     _refuse(loaded)
-    maker = _Maker(playbook, parts, build_flow(playbook))
+    # A part is started by its caller only; a playbook that can begin without inputs may begin by an alert.
+    alone = loaded.path.parent.name != PARTS and not any(one.required for one in playbook.inputs.values())
+    maker = _Maker(playbook, parts, build_flow(playbook), alone)
     workflows = {playbook.name: document(maker.draw(), source, _sentence(playbook))}
     for gate, title in maker.gates.items():
         workflows[f"{playbook.name}.{ask_role(gate)}"] = ask_workflow(playbook, gate, title, source)
@@ -107,6 +109,7 @@ class _Maker:
     playbook: Playbook
     parts: Parts
     flow: Flow
+    has_webhook: bool
     gates: dict[str, str] = field(default_factory=dict[str, str])
 
     def draw(self) -> Drawing:
@@ -121,7 +124,7 @@ class _Maker:
         waiting = [node for node in self.flow.nodes if node.kind in _WAITS]
         if waiting:
             self._again(waiting)
-        if not any(declared.required for declared in self.playbook.inputs.values()):
+        if self.has_webhook:
             own = self.drawing.id_of("incident")
             self.drawing.add(webhook("incident", own, (LEFT + self._x(0), TOP - ROW / 2)))
             self.drawing.lead("incident", INPUTS)
