@@ -1,7 +1,7 @@
 """Escalation: who must be told, until when they must answer, and whether they did.
 
-A notice is a record with a deadline. Nothing is sent from here: as long as no paging platform has taken the notice, the
-result says whom to call.
+A notice is a record with a deadline. A paging integration that can call the contact is told at once; as long as none has
+taken the notice, the result says whom to call.
 """
 
 from __future__ import annotations
@@ -47,17 +47,20 @@ class ContactNotified(Result):
 
 @action(
     "escalation.notify",
-    title="Record whom to call, and until when",
+    title="Have a contact called, and record until when they must answer",
     effect=Effect.WRITES,
     needs=Needs.LEDGER,
     recovery=Recovery.IDEMPOTENT,
     key_fields=("contact",),
 )
 def notify(request: NotifyContact, context: Context) -> ContactNotified:
-    """Record a notice to a contact, with the deadline of the most critical tier in scope, and say whom to call.
+    """Record a notice to a contact, with the deadline of the most critical tier in scope, and have them paged.
 
-    The outcome is `partial`: the notice is recorded, not delivered, because no paging platform is connected.
+    The outcome is `partial` when no paging platform took it: it is recorded, and somebody must call.
     """
+    from snaphold.platforms.paging import deliver
+
+    findings: list[str] = []
     notice_id = f"NOTICE-{hashlib.sha256(context.key.encode()).hexdigest()[:8]}"
     notice = context.ledger.record(Notice, notice_id)
     if notice is None:
@@ -74,11 +77,14 @@ def notify(request: NotifyContact, context: Context) -> ContactNotified:
             raised_at=now,
             acknowledge_by=now + tier.acknowledge_within,
         )
+        delivery = deliver(notice, critical=tier.level == 0, context=context)
+        notice = notice.model_copy(update={"delivered_by": delivery.delivered_by})
+        findings += delivery.findings
         context.stage(notice)
     until = format_time(notice.acknowledge_by)
     return ContactNotified(
         outcome=Outcome.SUCCEEDED if notice.delivered_by else Outcome.PARTIAL,
-        findings=[] if notice.delivered_by else [_call_finding(notice, until)],
+        findings=findings if notice.delivered_by else [*findings, _call_finding(notice, until)],
         notice=notice.id,
         call=list(notice.call),
         acknowledge_by=until,
@@ -107,11 +113,26 @@ class NoticeStanding(Result):
     recovery=Recovery.IDEMPOTENT,
 )
 def status(request: NoticeStatus, context: Context) -> NoticeStanding:
-    """Say whether somebody answered a notice, or whether its deadline has passed without an answer."""
+    """Say whether somebody answered a notice, or whether its deadline has passed without an answer.
+
+    A notice that a paging platform took is looked up there; an answer found is written down.
+    """
+    from snaphold.platforms.paging import read_response
+
     notice = _find_notice(request.notice, context)
+    findings: list[str] = []
+    if notice.acknowledged_at is None and notice.delivered_by:
+        response = read_response(notice, context)
+        findings += response.findings
+        if response.by:
+            answer = {"acknowledged_at": response.at or context.clock.now(), "acknowledged_by": response.by}
+            notice = notice.model_copy(update={**answer, "recorded_by": notice.delivered_by})
+            context.stage(notice)
     state = notice.state_at(context.clock.now())
     late = [f"nobody answered {notice.id} by {format_time(notice.acknowledge_by)}"] if state is NoticeState.OVERDUE else []
-    return NoticeStanding(outcome=Outcome.SUCCEEDED, findings=late, state=state, acknowledged_by=notice.acknowledged_by)
+    return NoticeStanding(
+        outcome=Outcome.SUCCEEDED, findings=[*findings, *late], state=state, acknowledged_by=notice.acknowledged_by
+    )
 
 
 class AcknowledgeNotice(Request):
@@ -137,7 +158,9 @@ class NoticeAcknowledged(Result):
     key_fields=("notice",),
 )
 def acknowledge(request: AcknowledgeNotice, context: Context) -> NoticeAcknowledged:
-    """Write down who answered a notice and when. The first answer stands."""
+    """Write down who answered a notice and when, and have the paging platform stop calling. The first answer stands."""
+    from snaphold.platforms.paging import tell_answered
+
     notice = _find_notice(request.notice, context)
     findings: list[str] = []
     if notice.acknowledged_at is not None:
@@ -145,11 +168,51 @@ def acknowledge(request: AcknowledgeNotice, context: Context) -> NoticeAcknowled
     else:
         answer = {"acknowledged_at": context.clock.now(), "acknowledged_by": request.answered_by}
         notice = notice.model_copy(update={**answer, "recorded_by": context.actor.id})
+        findings += tell_answered(notice, context)
         context.stage(notice)
     in_time = notice.acknowledged_at is not None and notice.acknowledged_at <= notice.acknowledge_by
     if not in_time:
         findings.append(f"the answer came after the deadline {format_time(notice.acknowledge_by)}")
     return NoticeAcknowledged(outcome=Outcome.SUCCEEDED, findings=findings, notice=notice.id, in_time=in_time)
+
+
+class EndPage(Request):
+    """Input of escalation.end_page."""
+
+    notice: Name = Field(description="Id of the notice.", examples=["NOTICE-1a2b3c4d"])
+
+
+class PageEnded(Result):
+    """The page that was ended."""
+
+    notice: str = Field(description="Id of the notice.", examples=["NOTICE-1a2b3c4d"])
+    told: str = Field(
+        description="The integration that was told; empty when no platform had taken the notice.", examples=["paging"]
+    )
+
+
+@action(
+    "escalation.end_page",
+    title="Tell the paging platform that the reason of a notice is gone",
+    effect=Effect.WRITES,
+    needs=Needs.PLATFORM,
+    recovery=Recovery.IDEMPOTENT,
+    key_fields=("notice",),
+)
+def end_page(request: EndPage, context: Context) -> PageEnded:
+    """End the page of a notice in the platform that took it. A notice that none took has no page to end."""
+    from snaphold.platforms.paging import page_key
+    from snaphold.platforms.registry import open_platform
+
+    notice = _find_notice(request.notice, context)
+    for integration in context.configuration.integrations:
+        if integration.name == notice.delivered_by:
+            open_platform(integration, context.configuration, context.run).end_page(page_key(notice))
+            return PageEnded(outcome=Outcome.SUCCEEDED, notice=notice.id, told=integration.name)
+    if notice.delivered_by:
+        gone = f"{notice.delivered_by}, which took the notice, is no longer configured"
+        return PageEnded(outcome=Outcome.PARTIAL, findings=[gone], notice=notice.id, told="")
+    return PageEnded(outcome=Outcome.SUCCEEDED, notice=notice.id, told="")
 
 
 def _find_notice(name: str, context: Context) -> Notice:
@@ -194,4 +257,4 @@ def _deadline(tier: Tier) -> timedelta:
 
 def _call_finding(notice: Notice, until: str) -> str:
     who = "; ".join(notice.call)
-    return f"recorded, not delivered (no paging platform is connected): call {who}; an answer is due by {until}"
+    return f"recorded, not delivered (no paging platform took it): call {who}; an answer is due by {until}"

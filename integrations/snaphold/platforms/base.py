@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pydantic import Field
 
-from snaphold.domain.value import Identifier, Value
+from snaphold.domain.value import Identifier, Moment, Value
 from snaphold.providers.base import Capability
 
 
@@ -104,6 +104,7 @@ class Page(Value):
     status: CaseStatus
     reference: str = ""
     answered_by: str = ""
+    answered_at: Moment | None = None
 
 
 class ChangeOrder(Value):

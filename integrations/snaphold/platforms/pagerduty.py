@@ -7,6 +7,7 @@ and is looked for before one is written, and again after an answer was lost.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from urllib.parse import quote, urlsplit
 
 from snaphold.config import Configuration, Integration
@@ -206,7 +207,8 @@ class PagerDuty(Refusing):
         if not ours:
             return Page(key=key, status=CaseStatus.UNKNOWN)
         newest = ours[0]
-        return Page(key=key, status=newest.case_status, reference=newest.id, answered_by=_answered_by(newest))
+        who, at = _answered(newest)
+        return Page(key=key, status=newest.case_status, reference=newest.id, answered_by=who, answered_at=at)
 
     def _incident(self, reference: str) -> IncidentShape:
         answer = self._rest.call("GET", f"/incidents/{_id(reference)}")
@@ -294,9 +296,11 @@ def _case(incident: IncidentShape) -> Case:
     )
 
 
-def _answered_by(incident: IncidentShape) -> str:
-    names = [item.acknowledger.summary or item.acknowledger.id for item in incident.acknowledgements]
-    if names:
-        return names[0]
+def _answered(incident: IncidentShape) -> tuple[str, datetime | None]:
+    """Return who answered first and when; who resolved it when nobody had acknowledged it."""
+    for first in incident.acknowledgements:
+        return first.acknowledger.summary or first.acknowledger.id, first.at
     last = incident.last_status_change_by
-    return (last.summary or last.id) if last is not None and incident.case_status is CaseStatus.RESOLVED else ""
+    if incident.case_status is CaseStatus.RESOLVED and last is not None:
+        return last.summary or last.id, incident.last_status_change_at
+    return "", None

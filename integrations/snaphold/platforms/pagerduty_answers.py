@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from snaphold.errors import InputError, NotAuthorisedError, ProviderError, SnapholdError
 from snaphold.http import Answer
@@ -36,6 +36,7 @@ class Reference(_Shape):
 class Acknowledgement(_Shape):
     """Who took an incident."""
 
+    at: AwareDatetime | None = None
     acknowledger: Reference = Reference()
 
 
@@ -51,6 +52,7 @@ class IncidentShape(_Shape):
     html_url: str | None = None
     acknowledgements: list[Acknowledgement] = []
     last_status_change_by: Reference | None = None
+    last_status_change_at: AwareDatetime | None = None
 
     @property
     def case_status(self) -> CaseStatus:
