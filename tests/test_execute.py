@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,10 +30,11 @@ from snaphold.errors import (
     TimedOutError,
     UnknownOutcomeError,
 )
-from snaphold.execute import LEASE_SECONDS, action_key, execute
+from snaphold.execute import LEASE_SECONDS, action_key, execute, tell_in_one
 from snaphold.ledger.database import DatabaseLedger
 from snaphold.ledger.entry import Event
 from snaphold.recorded import record_error, restore_error
+from snaphold.repeated import Repeat, gist
 from snaphold.secrets import remember
 from support.ledgers import NOW, configure, make_context, open_test_ledger
 from support.toy_actions import FileVendor, ToyRequest, ToyResult, install, looked_up, toy
@@ -361,3 +363,49 @@ def kill(*_: Any, **__: Any) -> None:
 
 
 CONFIGURATION = configure(Path("/nowhere"), sign=False)
+
+
+def _asked_again(
+    context: Context, answer: ToyResult | ProviderError, before: ToyResult | ProviderError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [tell_in_one(before)] if isinstance(before, ProviderError) else before.findings
+    output = {} if isinstance(before, ProviderError) else before.model_dump(mode="json")
+    outcome = "failed" if isinstance(before, ProviderError) else before.outcome.value
+    repeat = Repeat(gist(outcome, told, output, ("job",)), ("job",), 7)
+    install(monkeypatch, toy(raising(answer), effect=Effect.READS))
+    with contextlib.suppress(ProviderError):
+        execute("toy.start", {}, replace(context, repeat=repeat))
+
+
+BEFORE = [DONE, ToyResult(outcome=Outcome.SUCCEEDED, findings=["slow"]), ProviderError("it is away", "no route")]
+
+
+@pytest.mark.parametrize("answer", BEFORE)
+def test_a_question_asked_again_is_recorded_only_when_its_answer_is_news(
+    context: Context, monkeypatch: pytest.MonkeyPatch, answer: ToyResult | ProviderError
+) -> None:
+    _asked_again(context, answer, answer, monkeypatch)
+    assert events(context) == []
+    for before in BEFORE:
+        if before is not answer:
+            _asked_again(context, answer, before, monkeypatch)
+    recorded = context.ledger.entries()
+    assert [entry.event for entry in recorded] == [Event.OUTCOME] * 2
+    assert [entry.detail["asked"] for entry in recorded] == [8, 8], "it says how often was asked"
+
+
+def test_a_repeated_question_that_finds_a_record_is_written_with_it(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = PromotionException(
+        id="EXC-1", incident="INC-1", asset="orders-db", from_tier="T1", to_tier="T0", justification="j", requested_by="ana",
+        recorded_at=NOW, expires_at=NOW,
+    )  # fmt: skip
+
+    def stage(request: ToyRequest, context: Context) -> ToyResult:
+        context.stage(made)
+        return DONE
+
+    install(monkeypatch, toy(stage, effect=Effect.READS))
+    same = Repeat(gist("succeeded", [], DONE.model_dump(mode="json"), ("job",)), ("job",), 1)
+    execute("toy.start", {}, replace(context, repeat=same))
+    assert context.ledger.record(PromotionException, "EXC-1") == made
+    assert len(events(context)) == 1

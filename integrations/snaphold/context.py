@@ -13,6 +13,7 @@ from snaphold.domain.incident import Incident
 from snaphold.domain.people import Actor
 from snaphold.domain.value import Value
 from snaphold.errors import InputError
+from snaphold.repeated import Repeat
 
 if TYPE_CHECKING:
     from snaphold.ledger.ledger import Ledger
@@ -36,7 +37,8 @@ class Context:
 
     `key` is the idempotency key (incident/step/asset/generation) under which the action runs; `staged` are register
     records that are written in the same transaction as the outcome; with `retry_failed` a key that ended in a clean
-    failure (never an unknown one) is tried again.
+    failure (never an unknown one) is tried again; `repeat` is set when the same question was asked before, and keeps an
+    answer without news out of the audit trail.
     """
 
     configuration: Configuration
@@ -49,6 +51,7 @@ class Context:
     key: str = ""
     attempt: Attempt = Attempt.FRESH
     retry_failed: bool = False
+    repeat: Repeat | None = None
     dry_run: bool = False
     progress: Callable[[str], None] = _silent
     staged: list[Value] = field(default_factory=lambda: [])

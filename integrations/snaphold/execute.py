@@ -96,8 +96,8 @@ def execute(name: str, given: Mapping[str, Any], context: Context) -> Result:
     """Run the action `name` with input `given` and return its result; the ledger holds intent and outcome.
 
     What was reached before under the same key is returned, or raised, again without acting; with
-    `context.retry_failed` a clean failure is tried anew. With `context.dry_run`, actions that write do nothing and a
-    result made of examples is returned.
+    `context.retry_failed` a clean failure is tried anew; with `context.repeat` a read records only news. With
+    `context.dry_run`, actions that write do nothing and a result made of examples is returned.
 
     Raises InputError (bad input), NotAuthorisedError, BusyError (another worker is at it), UnknownOutcomeError, and
     what the action itself raises; every refusal and failure is in the ledger first.
@@ -152,14 +152,22 @@ def _call(entry: AnyAction, request: Request, context: Context) -> Result:
 
 
 def _read(entry: AnyAction, request: Request, context: Context, note: NewEntry) -> Result:
-    """Reads may be repeated: they are recorded, not claimed."""
-    context.ledger.append(note)
+    """Reads may be repeated: they are recorded, not claimed. A question asked again is recorded when its answer is news."""
+    repeat = context.repeat
+    if repeat is None:
+        context.ledger.append(note)
+    asked = {"asked": repeat.asked + 1} if repeat else {}
     try:
         result = _call(entry, request, context)
     except SnapholdError as error:
-        context.ledger.append(_outcome(note, outcome_of(error), _tell(error)))
+        outcome, told = outcome_of(error), _tell(error)
+        if repeat is None or repeat.is_news(outcome.value, [tell_in_one(error)], {}):
+            context.ledger.append(_outcome(note, outcome, {**told, **asked}))
         raise
-    context.ledger.append(_outcome(note, result.outcome, _findings(result)), [redact_record(r) for r in context.staged])
+    found = _findings(result)
+    records = [redact_record(record) for record in context.staged]
+    if repeat is None or records or repeat.is_news(result.outcome.value, found["findings"], result.model_dump(mode="json")):
+        context.ledger.append(_outcome(note, result.outcome, {**found, **asked}), records)
     return result
 
 
@@ -217,6 +225,11 @@ def _outcome(note: NewEntry, outcome: Outcome, detail: Mapping[str, Any]) -> New
 
 def _tell(error: SnapholdError) -> dict[str, Any]:
     return {"error": redact(error.what), "why": redact(error.why or "")}
+
+
+def tell_in_one(error: SnapholdError) -> str:
+    """Return what happened and why as one text, without secrets."""
+    return redact(f"{error.what}: {error.why}" if error.why else error.what)
 
 
 def _findings(result: Result) -> dict[str, Any]:

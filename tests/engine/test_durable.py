@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,11 @@ import pytest
 from snaphold.domain.authority import Approval, ApprovalState, Grant
 from snaphold.engine.drive import Drive
 from snaphold.engine.driver import cancel_run, resume_run, start_run
+from snaphold.engine.durable import DurableSteps, _engine  # pyright: ignore[reportPrivateUsage]
 from snaphold.engine.locks import sole_driver
 from snaphold.engine.plan import plan_path
 from snaphold.engine.run import Reason, Run, RunStatus, driver_lock
-from snaphold.engine.steps import Act, StepEvent
+from snaphold.engine.steps import Act, StepEvent, Tick
 from snaphold.errors import BusyError, InputError, LedgerError, StorageError
 from snaphold.ledger.checkpoint import signature_check
 from snaphold.ledger.entry import Event
@@ -333,3 +336,39 @@ def test_a_run_has_no_pickle_in_its_file_and_nobody_else_can_read_it(world: Worl
 def test_the_register_record_of_a_run_reads_back(world: World) -> None:
     run = world.start(plan_of(GATE), stay_at_gates=False)
     assert world.runtime().ledger.record(Run, run.id) == run
+
+
+LONG = """steps:
+  - id: backup
+    do: lab.start
+    poll:
+      do: lab.status
+      with: {text: job, count: 5}
+      until: $result.state == "done"
+      fail: $result.state == "failed"
+      every: 1s
+      within: 1m
+"""
+
+
+def _at_once(steps: DurableSteps, length: timedelta) -> Tick:
+    """Wait no time at all."""
+    return steps.drive.tick()
+
+
+def test_a_long_job_does_not_flood_the_audit_trail(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DurableSteps, "pause", _at_once)
+    run = world.start(plan_of(LONG))
+    assert run.status is RunStatus.DONE
+    assert world.lab.calls.count("job") == 6
+    asked = [entry for entry in world.runtime().ledger.entries(run=run.id) if entry.action == "lab.status"]
+    assert [(entry.event, entry.detail.get("asked")) for entry in asked] == [
+        (Event.INTENT, None), (Event.OUTCOME, None), (Event.OUTCOME, 6),
+    ]  # fmt: skip
+
+
+def test_the_run_engine_has_its_clock_also_on_an_old_sqlite(tmp_path: Path) -> None:
+    with _engine(tmp_path / "run.sqlite").connect() as connection:
+        now, nothing = connection.exec_driver_sql("select unixepoch('subsec'), unixepoch('gibberish')").one()
+    assert abs(now - time.time()) < 5, "DBOS writes its times with this on Python 3.12 and newer; SQLite has it from 3.42"
+    assert nothing is None

@@ -22,7 +22,7 @@ from snaphold.errors import (
     TimedOutError,
     UnknownOutcomeError,
 )
-from snaphold.execute import action_key, execute
+from snaphold.execute import action_key, execute, tell_in_one
 from snaphold.fields import value_text
 from snaphold.secrets import redact
 
@@ -37,7 +37,7 @@ def carry_out(act: Act, context: Context, generation: int) -> Answer:
     try:
         entry = find_action(act.action)
         key = action_key(entry, act.given, context.incident.id, _place(act, entry), generation)
-        surroundings = replace(context, key=key, retry_failed=act.attempt > 1)
+        surroundings = replace(context, key=key, retry_failed=act.attempt > 1, repeat=act.repeat)
         result = _within(act, lambda: execute(act.action, act.given, surroundings))
     except SnapholdError as error:
         return _told(error, act, began, context.clock)
@@ -109,7 +109,7 @@ def _told(error: SnapholdError, act: Act, began: str, clock: Clock) -> Answer:
         outcome, reason = Outcome.UNKNOWN, Reason.TIMED_OUT
     elif isinstance(error, NotAuthorisedError):
         reason = Reason.NOT_AUTHORISED
-    detail = redact(f"{error.what}: {error.why}" if error.why else error.what)
+    detail = tell_in_one(error)
     repeatable = _may_repeat(error, act, outcome)
     busy = isinstance(error, BusyError)
     return Answer(outcome.value, began, format_time(clock.now()), {}, (), detail, reason, repeatable, busy)

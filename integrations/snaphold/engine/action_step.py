@@ -13,9 +13,10 @@ from snaphold.engine.frame import Frame, RunStopped, StepFailed, take_out
 from snaphold.engine.run import Reason, StepLine
 from snaphold.engine.steps import Act, Answer, Listener, StepEvent, Steps
 from snaphold.errors import SnapholdError
-from snaphold.playbook.condition import holds
-from snaphold.playbook.reference import resolve_all, with_result
+from snaphold.playbook.condition import holds, parse_condition
+from snaphold.playbook.reference import RESULT, resolve_all, with_result
 from snaphold.playbook.step import DoStep, Poll, StepBase
+from snaphold.repeated import Repeat, gist
 
 GOOD = (Outcome.SUCCEEDED.value, Outcome.PARTIAL.value)
 
@@ -87,8 +88,10 @@ def _polled(step: DoStep, poll: Poll, started: Answer, frame: Frame, steps: Step
     """
     deadline = parse_time(started.at) + poll.within
     path = frame.path(step.id)
+    repeat: Repeat | None = None
     while True:
-        answer = _asked(poll, path, frame, steps)
+        answer = _asked(poll, path, frame, steps, repeat)
+        repeat = _next_repeat(poll, answer, repeat)
         if answer.imagined:
             return replace(_joined(started, answer), detail=started.detail)
         if answer.reason is Reason.CANCELLED:
@@ -110,14 +113,23 @@ def _polled(step: DoStep, poll: Poll, started: Answer, frame: Frame, steps: Step
             return _cancelled(answer, tick.at)
 
 
-def _asked(poll: Poll, path: str, frame: Frame, steps: Steps) -> Answer:
+def _next_repeat(poll: Poll, answer: Answer, last: Repeat | None) -> Repeat:
+    """Return what the next question is told of this answer: what `until` and `fail` look at is what counts."""
+    conditions = (parse_condition(poll.until), parse_condition(poll.fail))
+    looked_at = (one.reference for condition in conditions for one in condition.comparisons)
+    fields = tuple(sorted({one.field for one in looked_at if one.scope == RESULT}))
+    told = answer.findings if answer.output else (answer.detail,)
+    return Repeat(gist(answer.outcome, told, answer.output, fields), fields, (last.asked if last else 0) + 1)
+
+
+def _asked(poll: Poll, path: str, frame: Frame, steps: Steps, repeat: Repeat | None) -> Answer:
     try:
         given = resolve_all(poll.arguments, frame.values)
         imagined = any(frame.rests_on_examples(value) for value in poll.arguments.values())
     except SnapholdError as error:
         tick = steps.pause(timedelta(0))
         return _bad(Answer(Outcome.FAILED.value, tick.at, tick.at), Reason.FAILED, _tell(error))
-    return steps.act(Act(path, poll.do, given, frame.items, imagined=imagined))
+    return steps.act(Act(path, poll.do, given, frame.items, imagined=imagined, repeat=repeat))
 
 
 def _verdict(poll: Poll, answer: Answer, frame: Frame) -> Answer | None:

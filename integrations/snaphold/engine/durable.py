@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ NOTICE_SECONDS = 0.1
 RESULT_POLL_SECONDS = 0.02
 LONGEST_SETTLE_SECONDS = 10.0
 BUSY_MILLISECONDS = 30_000
+SQLITE_WITH_SUBSEC = (3, 42, 0)
 _TERMINAL = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _OPEN = ["PENDING", "ENQUEUED"]
 _drives: list[Drive] = []
@@ -314,12 +316,22 @@ def _engine(path: Path) -> sa.Engine:
 
     def tune(connection: Any, _record: Any) -> None:
         connection.isolation_level = "IMMEDIATE"
+        if sqlite3.sqlite_version_info < SQLITE_WITH_SUBSEC:
+            connection.create_function("unixepoch", 1, _unix_seconds)
         # NORMAL may lose the last steps in a power cut. They run again then, and the ledger, which is FULL, has them.
         for pragma in ("journal_mode=wal", "synchronous=normal", f"busy_timeout={BUSY_MILLISECONDS}", "foreign_keys=on"):
             connection.execute(f"pragma {pragma}")
 
     listen(engine, "connect", tune)
     return engine
+
+
+def _unix_seconds(modifier: str) -> float | None:
+    """Answer `unixepoch('subsec')`, with which DBOS writes its times on Python 3.12 and newer, for an older SQLite.
+
+    RHEL 9 joins Python 3.12 with SQLite 3.34, which answers NULL where DBOS needs a time.
+    """
+    return time.time() if modifier == "subsec" else None
 
 
 def _log_to(path: Path) -> logging.Handler:

@@ -14,13 +14,15 @@ from typing import Any, Protocol
 from snaphold.engine.run import Reason, StepLine
 from snaphold.playbook.step import Escalation, GrantTerms
 from snaphold.playbook.valuetype import Plain
+from snaphold.repeated import Repeat
 
 
 @dataclass(frozen=True)
 class Act:
     """An action to carry out. `attempt` counts from 1; a later one tries again what cleanly failed.
 
-    `imagined`: its input rests on an example result, so only a dry run may see it.
+    `imagined`: its input rests on an example result, so only a dry run may see it. `repeat`: the same question was asked
+    before, and this was the answer.
     """
 
     path: str
@@ -30,6 +32,7 @@ class Act:
     timeout: timedelta | None = None
     attempt: int = 1
     imagined: bool = False
+    repeat: Repeat | None = None
 
 
 @dataclass(frozen=True)
