@@ -91,7 +91,9 @@ TAG = "__snaphold_action__"
 
 @dataclass(frozen=True)
 class Action(Generic[RequestType, ResultType]):
-    """One entry of the catalogue. `key_fields` are the inputs that tell two uses of it in one step apart."""
+    """One entry of the catalogue. `key_fields` are the inputs that tell two uses of it in one step apart; `console` says
+    where a person does the same in a vendor's own console, for the printed runbook.
+    """
 
     name: str
     title: str
@@ -102,6 +104,7 @@ class Action(Generic[RequestType, ResultType]):
     function: Callable[[RequestType, Context], ResultType]
     request: type[RequestType]
     result: type[ResultType]
+    console: str = ""
 
     @property
     def description(self) -> str:
@@ -130,6 +133,7 @@ def action(
     needs: Needs = Needs.LEDGER,
     recovery: Recovery = Recovery.PERSON,
     key_fields: tuple[str, ...] = (),
+    console: str = "",
 ) -> Callable[[Function], Function]:
     """Tag a function as the action `name`. The function itself is returned unchanged, so tests call it directly."""
 
@@ -141,6 +145,7 @@ def action(
             "needs": needs,
             "recovery": recovery,
             "key_fields": key_fields,
+            "console": console,
         }
         return function
 
