@@ -27,6 +27,7 @@ from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.errors import CapacityError, InputError, MissingToolError, ProviderError
 from snaphold.providers.base import JobState
+from snaphold.providers.choice import Storage
 from support.backup_site import ENGINES, Site, finish, flip_byte, make_site
 from support.incident_context import RegisterOnlyLedger, make_context
 from support.quiesce_rigs import bank_application, live_bank
@@ -315,3 +316,35 @@ def test_stock_restic_opens_the_repository_and_restores_the_same_bytes(tmp_path:
     argv = ["restic", "--no-cache", "-r", str(site.repository), "restore", "latest", "--target", str(tmp_path / "out")]
     subprocess.run(argv, env={**os.environ, "RESTIC_PASSWORD": PASSWORD}, check=True, capture_output=True)
     assert contents(tmp_path / "out" / str(site.share).lstrip("/")) == contents(site.share)
+
+
+def test_the_route_is_named_primary_alternate_or_none(tmp_path: Path) -> None:
+    asked = CheckCapacity(assets=["files-01"])
+    whole = check_capacity(asked, context_of(two_pools(tmp_path / "whole")))
+    assert (whole.route, whole.fits) == ("primary", True)
+    compromised = check_capacity(asked, context_of(two_pools(tmp_path / "compromised", compromised=True)))
+    assert (compromised.route, compromised.fits) == ("alternate", True)
+    full = check_capacity(asked, context_of(make_site(tmp_path / "full", "rclone", reserve=HUGE)))
+    assert (full.route, full.fits) == ("none", False)
+
+
+def test_the_alternate_storage_alone_is_checked_when_the_primary_must_not_be_touched(tmp_path: Path) -> None:
+    context = context_of(two_pools(tmp_path))
+    checked = check_capacity(CheckCapacity(assets=["files-01"], storage=Storage.ALTERNATE), context)
+    assert (checked.route, checked.pools, checked.rerouted) == ("alternate", ["files-01=second"], [])
+
+
+def test_a_tier_without_alternate_storage_is_refused_by_name(tmp_path: Path) -> None:
+    context = context_of(make_site(tmp_path, "rclone"))
+    with pytest.raises(InputError, match="there is no alternate storage for files-01"):
+        start(StartBackup(asset="files-01", storage=Storage.ALTERNATE), context)
+
+
+@pytest.mark.slow
+def test_a_backup_into_the_alternate_storage_leaves_the_primary_untouched(tmp_path: Path) -> None:
+    site = two_pools(tmp_path)
+    context = context_of(site)
+    started = start(StartBackup(asset="files-01", storage=Storage.ALTERNATE), context)
+    assert started.pool == "second"
+    assert finish(context.provider("second"), started.job).state is JobState.DONE
+    assert not (tmp_path / "pools/first").exists()

@@ -120,7 +120,13 @@ def _trial_document(trial: Trial) -> dict[str, Any]:
         "handlers": list(trial.handlers),
         "steps": [line.model_dump(mode="json") for line in trial.lines],
         "calls": [
-            {"step": call.path, "action": call.action, "with": dict(call.given), "outcome": call.answer.outcome}
+            {
+                "step": call.path,
+                "item": call.item,
+                "action": call.action,
+                "with": dict(call.given),
+                "outcome": call.answer.outcome,
+            }
             for call in expected_calls(trial.calls)
         ],
     }
