@@ -20,7 +20,6 @@ from typing import Any, cast
 
 from shuffle_server import ShuffleServer
 from shuffle_workflows import (
-    INSTALLED_TAG,
     Json,
     Settings,
     differences,
@@ -136,8 +135,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"differs: {finding}", file=sys.stderr)
     return EXIT_FINDINGS if found else EXIT_DONE
 
-
-__all__ = ["INSTALLED_TAG", "install", "load_workflows", "main"]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from snaphold.soar.shuffle_names import APP, METHODS
-from snaphold.targets.shuffle_parts import CONTENT_TAG, ID_TAG
+from snaphold.targets.shuffle_parts import ID_TAG
 
 INSTALLED_TAG = "snaphold-installed:"
 """Carries the digest of what was written, so that a later change by hand can be told from an older version."""
@@ -84,21 +84,26 @@ def _fill_webhook(trigger: Json, settings: Settings) -> None:
 def projection(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return what counts of a workflow, by name: what the server itself adds or renumbers is left out."""
     found: dict[str, Any] = {"name": document.get("name"), "start": document.get("start")}
-    for kind, keys in (("actions", ("app_name", "app_version", "name")), ("triggers", ("trigger_type", "app_name"))):
-        for node in cast("list[Json]", document.get(kind) or []):
-            what = {key: node.get(key) for key in (*keys, "label", "environment", "execution_delay")}
+    for kind, keys in (("action", ("app_name", "app_version", "name")), ("trigger", ("trigger_type", "app_name"))):
+        for node in _items(document, f"{kind}s"):
+            what: Json = {key: node.get(key) for key in (*keys, "label", "environment", "execution_delay")}
             what["authentication_id"] = node.get("authentication_id") or ""
             # In order, because the user interface addresses the parameters of triggers by number.
-            what["parameters"] = [[one.get("name"), one.get("value")] for one in node.get("parameters") or []]
-            found[f"{kind[:-1]} {node.get('label')} ({node.get('id')})"] = what
-    for branch in cast("list[Json]", document.get("branches") or []):
-        conditions = [
-            [one["source"].get("value"), one["condition"].get("value"), bool(one["condition"].get("configuration")),
-             one["destination"].get("value")]
-            for one in branch.get("conditions") or []
-        ]  # fmt: skip
+            what["parameters"] = [[one.get("name"), one.get("value")] for one in _items(node, "parameters")]
+            found[f"{kind} {node.get('label')} ({node.get('id')})"] = what
+    for branch in _items(document, "branches"):
+        conditions = [_condition(one) for one in _items(branch, "conditions")]
         found[f"branch {branch.get('id')}"] = [branch.get("source_id"), branch.get("destination_id"), conditions]
     return found
+
+
+def _items(document: Mapping[str, Any], key: str) -> list[Json]:
+    return cast("list[Json]", document.get(key) or [])
+
+
+def _condition(one: Json) -> list[Any]:
+    left, operator, right = (cast("Json", one.get(part) or {}) for part in ("source", "condition", "destination"))
+    return [left.get("value"), operator.get("value"), bool(operator.get("configuration")), right.get("value")]
 
 
 def projection_digest(document: Mapping[str, Any]) -> str:
@@ -120,6 +125,3 @@ def differences(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> list[s
     found += [f"{name} differs" for name in ours if name in theirs and ours[name] != theirs[name]]
     stamped = [tag for tag in wanted["tags"] if tag not in (present.get("tags") or [])]
     return found + [f"the tag {tag.partition(':')[0]} is missing or older" for tag in stamped]
-
-
-__all__ = ["CONTENT_TAG", "INSTALLED_TAG", "Json", "Settings", "differences", "prepared"]

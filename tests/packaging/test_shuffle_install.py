@@ -179,7 +179,10 @@ def test_a_wrong_key_is_told_and_never_shown(
 
 
 def test_json_that_the_server_cannot_read_is_told_as_a_possible_cause(compiled: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with backend(fits=lambda document: "actions" not in document) as server:
+    def is_empty(document: Any) -> bool:
+        return "actions" not in document
+
+    with backend(fits=is_empty) as server:
         assert run(compiled, server) == 4
     assert "could not read the JSON" in capsys.readouterr().err
 

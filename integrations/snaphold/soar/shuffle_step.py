@@ -34,8 +34,8 @@ LOST_ANSWERS = 5
 _GOOD = (Outcome.SUCCEEDED.value, Outcome.PARTIAL.value)
 
 
-class _JobFailedError(SnapholdError):
-    """The job itself has failed: asking again tells nothing new."""
+class _FinalError(SnapholdError):
+    """The job itself has failed, or its result is not whole: asking again tells nothing new."""
 
 
 class _SaidUnknownError(UnknownOutcomeError):
@@ -130,16 +130,16 @@ def _judge(
         if found.error is not None:
             raise found.error
         found = dict(found.result or {})
-    if found["outcome"] not in _GOOD:
-        told = "; ".join(found.get("findings") or []) or f"{entry.name} says {found['outcome']}"
-        if found["outcome"] == Outcome.UNKNOWN.value:
-            raise _SaidUnknownError(f"the outcome of {entry.name} is unknown", told)
-        raise SnapholdError(f"{entry.name} did not succeed", told)
     if terms.until:
         verdict = _polled(found, terms, started, now)
         if verdict:
             note["not_before"] = format_time(now + parse_duration(terms.every))
             return waiting(verdict)
+    if found["outcome"] not in _GOOD:
+        told = "; ".join(found.get("findings") or []) or f"{entry.name} says {found['outcome']}"
+        if found["outcome"] == Outcome.UNKNOWN.value:
+            raise _SaidUnknownError(f"the outcome of {entry.name} is unknown", told)
+        raise (_FinalError if terms.until else SnapholdError)(f"{entry.name} did not succeed", told)
     before: dict[str, Any] = started.get("answer") or {}
     output: dict[str, Any] = {name: value for name, value in before.items() if name not in RESERVED} | found
     outcomes = (output["outcome"], started.get("outcome"))
@@ -148,7 +148,7 @@ def _judge(
         name for name, kind in read_names(terms.expects).items() if name not in output or type_of(output[name]) is not kind
     ]
     if lacking:
-        raise SnapholdError(f"the result of {entry.name} lacks {', '.join(lacking)}")
+        raise _FinalError(f"the result of {entry.name} lacks {', '.join(lacking)}")
     return {"success": True, "way": NEXT, **shown(output)}
 
 
@@ -157,7 +157,7 @@ def _polled(found: Mapping[str, Any], terms: StepTerms, started: Mapping[str, An
     values = with_result({}, found)
     failed, done = holds(terms.fail, values), holds(terms.until, values)
     if failed:
-        raise _JobFailedError(f"the job failed ({terms.fail})", "; ".join(found.get("findings") or []) or None)
+        raise _FinalError(f"the job failed ({terms.fail})", "; ".join(found.get("findings") or []) or None)
     if done:
         return ""
     if _is_late(terms, started, now):
@@ -185,7 +185,7 @@ def _failed(
     now: datetime,
 ) -> dict[str, Any]:
     """Return the answer after a failure: `waiting` when asking again may help and cannot double an effect."""
-    final = isinstance(error, (InputError, NotAuthorisedError, TimedOutError, _JobFailedError, _SaidUnknownError))
+    final = isinstance(error, (InputError, NotAuthorisedError, TimedOutError, _FinalError, _SaidUnknownError))
     attempt = int(note.get("attempt", 1))
     again = format_time(now + (parse_duration(terms.every) if terms.every else timedelta(0)))
     if terms.until and not final and "at" in started and not _is_late(terms, started, now):
