@@ -52,7 +52,7 @@ def test_durations_are_a_number_and_a_unit(text: str, seconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "5", "h", "1.5h", "-1h", "1 h", "1h30m", "1w", "1H", "१h", "36501d", "9999999999s", 5, None]
+    "value", ["", "5", "h", "1.5h", "-1h", "1 h", "1h30m", "1w", "1H", "१h", "36501d", "9999999999s", "9999999999d", 5, None]
 )
 def test_anything_else_is_no_duration(value: Any) -> None:
     with pytest.raises(ValidationError):

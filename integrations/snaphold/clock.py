@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any, Protocol
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 _DURATION = re.compile(r"(?P<count>[0-9]{1,10})(?P<unit>[smhd])")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -69,10 +69,10 @@ def parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if not match:
         raise ValueError(f"{text!r} is not a duration: write a whole number and s, m, h or d, e.g. 30s, 5m, 2h, 1d")
-    length = timedelta(seconds=int(match["count"]) * _UNIT_SECONDS[match["unit"]])
-    if length > LONGEST_DURATION:
+    seconds = int(match["count"]) * _UNIT_SECONDS[match["unit"]]
+    if seconds > LONGEST_DURATION.total_seconds():
         raise ValueError(f"{text!r} is too long: a duration is at most {format_duration(LONGEST_DURATION)}")
-    return length
+    return timedelta(seconds=seconds)
 
 
 def format_duration(length: timedelta) -> str:
@@ -100,3 +100,13 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
 ]
+
+
+def _check_positive(length: timedelta) -> timedelta:
+    if length <= timedelta(0):
+        raise ValueError("must be longer than 0s")
+    return length
+
+
+Positive = Annotated[Duration, AfterValidator(_check_positive)]
+"""A duration that is not empty."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import logging
+import queue
 import ssl
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -33,6 +35,7 @@ MOST_REDIRECTS = 5
 ATTEMPTS = PLAIN.attempts
 REQUEST_ID = "X-Request-Id"
 _CHUNK = 64 * 1024
+_SLACK_SECONDS = 0.2
 _REDIRECTS = (301, 302, 303, 307, 308)
 _FIRST_FAILURE = 400
 _DEEPEST_CAUSE = 50
@@ -152,7 +155,7 @@ def _log_failure(call: _Call, attempts: int, began: float, why: str, answer: Ans
 def _follow(call: _Call, timeout: float) -> Answer:
     url, place = call.url, _origin(call.url)
     for _ in range(MOST_REDIRECTS + 1):
-        answer = _once(call, url, timeout)
+        answer = _bounded(call, url, timeout)
         if answer.status not in _REDIRECTS or call.method not in READING:
             return answer
         url = urljoin(url, answer.headers.get("location", ""))
@@ -161,6 +164,37 @@ def _follow(call: _Call, timeout: float) -> Answer:
                 f"{place[1]} redirects to another place", f"to {urlsplit(url).netloc}", "configure the final address"
             )
     raise ProviderError(f"{place[1]} redirects without end", f"more than {MOST_REDIRECTS} times")
+
+
+def _bounded(call: _Call, url: str, timeout: float) -> Answer:
+    """Return the answer, or give up at the deadline.
+
+    The socket's own time-out starts anew with each byte, and the head of an answer is read as it comes. A server that
+    sends a byte now and then is left to a thread that nobody waits for.
+    """
+    done: queue.SimpleQueue[Answer | BaseException] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            done.put(_once(call, url, timeout))
+        except BaseException as error:  # noqa: BLE001  it is raised again by the thread that waits
+            done.put(error)
+
+    threading.Thread(target=work, daemon=True, name=f"http {call.id}").start()
+    try:
+        answer = done.get(timeout=timeout + _SLACK_SECONDS)
+    except queue.Empty:
+        raise _silent(call, url, timeout, sent=True) from None
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def _silent(call: _Call, url: str, timeout: float, *, sent: bool) -> NoAnswerError:
+    host = urlsplit(url).netloc
+    return NoAnswerError(
+        f"{host} does not answer", f"not within {timeout:g} s", "try later", retryable=call.repeatable or not sent, sent=sent
+    )
 
 
 def _once(call: _Call, url: str, timeout: float) -> Answer:
@@ -200,10 +234,7 @@ def _once(call: _Call, url: str, timeout: float) -> Answer:
                 response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(received)
             )
     except (requests.ConnectTimeout, requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-        sent = not isinstance(error, requests.ConnectTimeout)
-        raise NoAnswerError(
-            f"{host} does not answer", f"not within {timeout:g} s", "try later", retryable=call.repeatable or not sent, sent=sent
-        ) from error
+        raise _silent(call, url, timeout, sent=not isinstance(error, requests.ConnectTimeout)) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         if _has_cause(error, ssl.SSLCertVerificationError):
             raise ProviderError(

@@ -192,17 +192,17 @@ def test_who_may_not_run_the_action_cannot_join_another_who_does(lab: ServiceLab
     ],
 )
 def test_a_faulty_request_is_refused_before_anything_happens(
-    lab: ServiceLab, status: int, detail: str, changes: dict[str, Any]
+    shared: ServiceLab, status: int, detail: str, changes: dict[str, Any]
 ) -> None:
-    reply = lab.act(**changes)
+    reply = shared.act(**changes)
     assert (reply.status, reply.headers["content-type"]) == (status, "application/problem+json")
     assert detail in reply.document["detail"]
     assert {"type", "title", "status", "detail", "do"} <= set(reply.document)
-    assert lab.toys.vendor.starts() == []
+    assert shared.toys.vendor.starts() == []
 
 
-def test_a_misspelt_field_is_named_with_the_nearest_right_one(lab: ServiceLab) -> None:
-    faults = lab.act(asse="orders-db").document["errors"]
+def test_a_misspelt_field_is_named_with_the_nearest_right_one(shared: ServiceLab) -> None:
+    faults = shared.act(asse="orders-db").document["errors"]
     assert [fault["field"] for fault in faults] == ["asse"]
     assert 'did you mean "asset' in faults[0]["message"]
 
@@ -230,28 +230,28 @@ def test_a_justification_beyond_ascii_is_percent_encoded(lab: ServiceLab) -> Non
         (413, b" " * (1024 * 1024 + 1), "application/json"),
     ],
 )
-def test_a_body_that_is_not_plain_json_is_refused(lab: ServiceLab, status: int, body: bytes, kind: str) -> None:
-    reply = lab.request("POST", "/v1/actions/toy.read", body, kind=kind)
+def test_a_body_that_is_not_plain_json_is_refused(shared: ServiceLab, status: int, body: bytes, kind: str) -> None:
+    reply = shared.request("POST", "/v1/actions/toy.read", body, kind=kind)
     assert (reply.status, reply.headers["content-type"]) == (status, "application/problem+json")
 
 
-def test_brackets_in_text_are_not_depth(lab: ServiceLab) -> None:
-    assert lab.act("toy.read", asset='[[[[{{{{"\\[' * 20).status == 200
+def test_brackets_in_text_are_not_depth(shared: ServiceLab) -> None:
+    assert shared.act("toy.read", asset='[[[[{{{{"\\[' * 20).status == 200
 
 
-def test_what_does_not_exist_is_a_problem_document_too(lab: ServiceLab) -> None:
+def test_what_does_not_exist_is_a_problem_document_too(shared: ServiceLab) -> None:
     for method, path, status in (("GET", "/v1/nothing", 404), ("POST", "/v1/actions/toy.none", 404),
                                  ("GET", "/v1/actions/toy.start", 405), ("DELETE", "/healthz", 405),
                                  ("GET", "/docs", 404), ("GET", "/v1/approvals?state=maybe", 422)):  # fmt: skip
-        reply = lab.request(method, path)
+        reply = shared.request(method, path)
         assert (reply.status, reply.headers["content-type"]) == (status, "application/problem+json"), path
         assert reply.document["status"] == status
 
 
-def test_a_listing_needs_a_token_and_health_does_not(lab: ServiceLab) -> None:
-    assert lab.request("GET", "/healthz", token=None).document["status"] == "ok"
+def test_a_listing_needs_a_token_and_health_does_not(shared: ServiceLab) -> None:
+    assert shared.request("GET", "/healthz", token=None).document["status"] == "ok"
     for path in ("/v1/runs", "/v1/approvals", "/v1/whoami", "/v1/jobs/CALL-1", "/v1/runs/RUN-1"):
-        assert lab.request("GET", path, token=None).status == 401, path
+        assert shared.request("GET", path, token=None).status == 401, path
 
 
 def test_a_full_board_refuses_more(lab: ServiceLab) -> None:

@@ -131,22 +131,24 @@ class ServiceLab:
 
 
 @contextmanager
-def serving(folder: Path, patch: Any, *, longest_wait: float = 20.0, **place: Any) -> Generator[ServiceLab, None, None]:
-    """Serve toy actions for the length of the block."""
-    configuration = configure(folder, sign=False)
+def serving(
+    folder: Path, patch: Any, *, longest_wait: float = 20.0, actions: Mapping[str, AnyAction] | None = None, **changes: Any
+) -> Generator[ServiceLab, None, None]:
+    """Serve toy actions, or those that are given, for the length of the block; `changes` are to the configuration."""
+    configuration = configure(folder, sign=False, **changes)
     clock = FixedClock(NOW)
     ledger = DatabaseLedger.open(configuration, clock)
     runtime = Runtime(configuration, ledger, clock, actor(configuration))
     toys = Toys(FileVendor(folder / "vendor"))
     entries = toys.entries()
-    install(patch, *entries)
+    if actions is None:
+        install(patch, *entries)
     tokens = {"ana": create_token(runtime, "ana")[1]}
     ben = Runtime(configuration, ledger, clock, actor(configuration, "ben"))
-    tokens["ben"] = create_token(ben, "ben")[1]
-    listening = Listening(
-        runtime, folder / "snaphold.yaml", Place(port=0, **place), longest_wait=longest_wait,
-        actions={entry.name: entry for entry in entries},
-    )  # fmt: skip
+    if ben.actor.roles:
+        tokens["ben"] = create_token(ben, "ben")[1]
+    known = {entry.name: entry for entry in entries} if actions is None else actions
+    listening = Listening(runtime, folder / "snaphold.yaml", Place(port=0), longest_wait=longest_wait, actions=known)
     thread = threading.Thread(target=listening.serve)
     thread.start()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import ssl
 import stat
 import threading
 from collections.abc import Callable, Mapping
@@ -78,12 +79,14 @@ class Listening:
         host = f"[{place.host}]" if ":" in place.host else place.host
         self.url = f"{scheme}://{host}:{self._socket.getsockname()[1]}"
 
-    def serve(self) -> int:
+    def serve(self, ready: Callable[[], None] = lambda: None) -> int:
         """Serve until `stop`, SIGTERM or SIGINT; return how many actions were still at work at the end.
 
+        `ready` is called when a signal would end it in order, and requests that come now are answered.
         Those are not lost: their intent is in the ledger, and they are looked up when they are asked for again.
         """
         with _Quiet(self.stop):
+            ready()
             self._server.run(sockets=[self._socket])
         left = self.service.jobs.wait_for_all(GRACE_SECONDS)
         self.service.refusals.close()
@@ -149,6 +152,8 @@ def _load(settings: uvicorn.Config, place: Place) -> None:
         if place.key is not None and place.key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise InputError(f"the key {place.key} can be read by others", do=f"chmod 600 {place.key}")
         settings.load()
+        if settings.ssl is not None:
+            settings.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
     except OSError as error:  # ssl.SSLError is one
         raise InputError("TLS cannot be set up", f"{error.filename or place.certificate}: {error.strerror or error}") from error
 

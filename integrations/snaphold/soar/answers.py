@@ -53,7 +53,7 @@ def document_of(answer: Answer) -> dict[str, Any]:
 
 def result_of(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return an action's result. Raises ProviderError when it has none of the four outcomes."""
-    if document.get("outcome") not in {outcome.value for outcome in Outcome}:
+    if document.get("outcome") not in [outcome.value for outcome in Outcome]:
         raise ProviderError("the service answers without an outcome", "a result says succeeded, partial, failed or unknown")
     return dict(document)
 
@@ -64,10 +64,14 @@ def job_of(document: Mapping[str, Any]) -> Job:
     if not isinstance(id, str) or not isinstance(action, str) or state not in JOB_STATES:
         raise ProviderError("the service's answer about a job is not understood", f"id {id!r}, state {state!r}")
     if state == DONE:
-        return Job(id, action, DONE, result_of(document.get("result") or {}))
+        return Job(id, action, DONE, result_of(_mapping(document.get("result"))))
     if state == RUNNING:
         return Job(id, action, RUNNING)
-    return Job(id, action, str(state), error=error_of(document.get("problem") or {}, 0, unknown=state == UNKNOWN))
+    return Job(id, action, str(state), error=error_of(_mapping(document.get("problem")), 0, unknown=state == UNKNOWN))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def error_of(document: Mapping[str, Any], status: int, *, unknown: bool = False) -> SnapholdError:

@@ -5,6 +5,7 @@ Everything that leaves goes through `redact` and `plain`: no secret, no markup f
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -39,6 +40,7 @@ def run(given: Mapping[str, Any], items: Mapping[str, Any]) -> None:
         handle_proxy=given["handle_proxy"],
         items=items,
     )
+    _log_to(server)
     command = ""
     try:
         command = server.demisto.command()
@@ -51,6 +53,25 @@ def run(given: Mapping[str, Any], items: Mapping[str, Any]) -> None:
         server.return_error(f"{plain(command)} ended in an unforeseen fault.\nWhy: {plain(told)}\nDo: report it.")
         return
     server.return_results(found)
+
+
+class _ServerLog(logging.Handler):
+    """Writes to the server's log: what reaches stderr is shown to the analyst as an error of the script."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self._server = server
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        self._server.demisto.debug(redact(record.getMessage()))
+
+
+def _log_to(server: Server) -> None:
+    """Send the package's log to this server. A container may live on, so that the one before is replaced."""
+    logger = logging.getLogger("snaphold")
+    logger.handlers = [_ServerLog(server)]
+    logger.propagate = False
 
 
 def _dispatch(server: Server, command: str) -> Any:

@@ -12,7 +12,7 @@ import json
 from typing import Any, cast
 
 from snaphold.action import AnyAction, Effect, catalogue
-from snaphold.fields import value_text
+from snaphold.fields import fields_of, value_text
 
 BRAND = "Snaphold"
 STEP_PREFIX = "Snaphold.Step"
@@ -51,7 +51,13 @@ def wait_name(action: str) -> str:
 
 def can_wait(entry: AnyAction) -> bool:
     """Return whether an action tells a job's state, so that a polling command can be made of it."""
-    return entry.effect is Effect.READS and "state" in entry.result.model_fields
+    return entry.effect is Effect.READS and entry.name.endswith(".status") and "state" in entry.result.model_fields
+
+
+def tells_done(entry: AnyAction) -> bool:
+    """Return whether the state is one of running, done and failed, so that a wait needs no conditions."""
+    state = next((shape for shape in fields_of(entry.result) if shape.name == "state"), None)
+    return state is not None and {"running", DONE, FAILED} <= set(state.choices)
 
 
 def context_prefix(action: str) -> str:

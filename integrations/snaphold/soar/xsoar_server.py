@@ -29,6 +29,10 @@ class Demisto(Protocol):
         """Return the incident of the war room."""
         ...
 
+    def debug(self, text: str) -> None:
+        """Write a line to the server's log."""
+        ...
+
     def internalHttpRequest(  # noqa: N802  the name is the server's
         self, method: str, uri: str, body: str | None = None
     ) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from snaphold.fields import value_text
 from snaphold.secrets import redact
 
 LONGEST_CELL = 2000
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~])")
+_MARKUP = re.compile(r"([\\`*\[\]|~])")
 _ADDRESS = re.compile(r"(?i)\b(https?|ftp|javascript|data|file)(:)(?=\S)")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 

@@ -55,10 +55,8 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
     port = arguments.port if arguments.port is not None else TLS_PORT if arguments.tls_cert else PLAIN_PORT
     place = Place(arguments.host, port, arguments.tls_cert, arguments.tls_key)
     listening = Listening(runtime, find_configuration(arguments.config).resolve(), place)
-    writer.event(
-        "listening", {"url": listening.url}, f"listening on {listening.url}; {listening.url}/openapi.json describes the API"
-    )
-    left = listening.serve()
+    text = f"listening on {listening.url}; {listening.url}/openapi.json describes the API"
+    left = listening.serve(lambda: writer.event("listening", {"url": listening.url}, text))
     writer.event("stopped", {"actions_left": left}, "stopped" + (f"; {left} actions were still at work" if left else ""))
     if left:
         writer.note("what was still at work is looked up when it is asked for again under its key")
