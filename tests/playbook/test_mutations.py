@@ -319,7 +319,12 @@ def problems_of(data: Data, path: Path) -> list[Problem]:
     return lint_playbook(loaded, actions=known_actions(), find=find)
 
 
-@pytest.mark.parametrize("path", shipped_files(), ids=lambda path: path.stem)
+QUICK = ("ransomware-response", "seal-evidence", "snapshot-asset")
+"""One playbook of each kind; all others are seeded by the slow tests."""
+SEEDED = [pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else [pytest.mark.slow]) for path in shipped_files()]
+
+
+@pytest.mark.parametrize("path", SEEDED)
 @pytest.mark.parametrize("name", MUTATORS)
 def test_no_fault_survives(name: str, path: Path) -> None:
     data = shipped(path.stem).document.data
