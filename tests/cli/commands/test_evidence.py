@@ -217,3 +217,37 @@ def test_help_does_not_load_the_heavy_parts() -> None:
     script += "print([name for name in ('cryptography', 'requests', 'rfc3161_client') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert done.stdout.splitlines()[-1] == b"[]"
+
+
+def test_a_folder_that_is_no_package_is_bad_input_and_the_packages_in_it_are_named(
+    sealed: Sealed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, "evidence", "verify", sealed.package.parent)
+    assert (code, out) == (2, "")
+    assert "is not an evidence package" in err
+    assert f"packages in it: {sealed.package}" in err
+    assert run(capsys, "evidence", "verify", sealed.trust_folder)[0] == 2
+
+
+def test_many_faults_of_one_kind_are_told_on_one_screen_and_all_named_for_programs(
+    sealed: Sealed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sealed.package.chmod(0o755)
+    for number in range(300):
+        (sealed.package / f"added-{number:03}").write_bytes(b"x")
+    code, out, _ = run(capsys, "evidence", "verify", sealed.package)
+    assert code == 1
+    assert len(out.splitlines()) < 24
+    assert "failed: added-000: is not listed in any manifest" in out
+    assert "failed: 290 more files: is not listed in any manifest" in out
+    faults = json.loads(run(capsys, "evidence", "verify", "--json", sealed.package)[1])["faults"]
+    assert {fault["where"] for fault in faults} >= {f"added-{number:03}" for number in range(300)}
+
+
+def test_a_package_whose_parts_were_removed_is_still_judged(sealed: Sealed, capsys: pytest.CaptureFixture[str]) -> None:
+    sealed.package.chmod(0o755)
+    for name in ("bagit.txt", "tagmanifest-sha256.txt", "manifest-sha256.txt"):
+        (sealed.package / name).unlink()
+    code, out, _ = run(capsys, "evidence", "verify", sealed.package)
+    assert code == 1
+    assert "incomplete: tagmanifest-sha256.txt: is missing" in out

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,10 @@ from snaphold.errors import EXIT_DONE, EXIT_FAILED, EXIT_FINDINGS, InputError
 
 if TYPE_CHECKING:
     from snaphold.evidence.differences import Differences
-    from snaphold.evidence.verify import Report
+    from snaphold.evidence.verify import Fault, Report
+
+_SHOWN_FAULTS = 10
+_SHOWN_PACKAGES = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,12 +62,34 @@ def _verify(arguments: argparse.Namespace, writer: Writer) -> int:
     except ValueError as error:
         raise InputError(f"{arguments.at} is not a time", str(error), "write it like 2026-11-22T18:00:00Z") from error
     anchor = read_text(arguments.anchor, "anchor") if arguments.anchor else None
+    _require_package(arguments.package)
     folder = arguments.trust or find_trust(arguments.package)
     if arguments.trust and not folder.is_dir():
         raise InputError(f"the trust folder {folder} does not exist", do="get it from the custodian, apart from the package")
     report = verify_package(arguments.package, load_trust(folder), identity=arguments.identity, anchor=anchor, at=at)
     writer.document(_report_document(report, folder), _report_text(report, folder, writer))
     return {Status.VERIFIED: EXIT_DONE, Status.FAILED: EXIT_FAILED}.get(report.status, EXIT_FINDINGS)
+
+
+def _require_package(folder: Path) -> None:
+    """Raise InputError for a folder that holds nothing of a package; when its children do, they are named."""
+    from snaphold.evidence import layout
+
+    def is_part(name: str) -> bool:
+        return os.path.lexists(folder / name)
+
+    parts = (layout.BAGIT, layout.TAG_MANIFEST, layout.MANIFEST, layout.EVIDENCE_JSON, layout.SIGNATURE, layout.CUSTODY)
+    if not folder.is_dir() or any(map(is_part, parts)):
+        return
+    inside = sorted(str(path.parent) for path in folder.glob(f"*/{layout.BAGIT}"))
+    found = f"packages in it: {_name_some(inside)}" if inside else "name the folder with bagit.txt in it"
+    raise InputError(f"{folder} is not an evidence package", f"{', '.join(parts[:3])} and the other parts are missing", found)
+
+
+def _name_some(names: Sequence[str]) -> str:
+    """Return the first names, and how many there are besides."""
+    more = f" and {len(names) - _SHOWN_PACKAGES} more" if len(names) > _SHOWN_PACKAGES else ""
+    return ", ".join(names[:_SHOWN_PACKAGES]) + more
 
 
 def _report_document(report: Report, trust: Path) -> dict[str, object]:
@@ -89,7 +116,7 @@ def _report_text(report: Report, trust: Path, writer: Writer) -> str:
     from snaphold.clock import format_time
 
     lines = [f"{report.evidence_id or 'package'}: {writer.mark(report.status.value)}"]
-    lines += [f"  {fault.status.value}: {fault}" for fault in report.faults]
+    lines += _fault_lines(report.faults)
     lines += [f"  note: {note}" for note in report.notes]
     if report.sealed_at:
         lines.append(f"  sealed     {format_time(report.sealed_at)} by {report.signed_by or 'nobody known'}")
@@ -99,6 +126,19 @@ def _report_text(report: Report, trust: Path, writer: Writer) -> str:
     lines.append(f"  custody    {report.custody_records} records")
     lines.append(f"  trust      {trust}")
     return "\n".join(lines)
+
+
+def _fault_lines(faults: Sequence[Fault]) -> list[str]:
+    """Return a line for each fault; of many that say the same about other files, the first ones and their number."""
+    groups: dict[tuple[str, str], list[Fault]] = {}
+    for fault in faults:
+        groups.setdefault((fault.status.value, fault.message), []).append(fault)
+    lines: list[str] = []
+    for (status, message), group in groups.items():
+        lines += [f"  {status}: {fault}" for fault in group[:_SHOWN_FAULTS]]
+        if len(group) > _SHOWN_FAULTS:
+            lines.append(f"  {status}: {len(group) - _SHOWN_FAULTS} more files: {message} (--json names all)")
+    return lines
 
 
 def _timestamp(arguments: argparse.Namespace, writer: Writer) -> int:
