@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from snaphold.playbook.inputs import INCIDENT_ID as INCIDENT_INPUT
 from snaphold.playbook.load import LoadedPlaybook
 from snaphold.playbook.reference import INPUTS, ITEM, RESULT, Reference, parse_reference
 from snaphold.playbook.step import (
@@ -29,13 +28,12 @@ from snaphold.playbook.step import (
 )
 from snaphold.playbook.valuetype import ValueType
 from snaphold.playbook.walk import lists_in
+from snaphold.targets.cacao_calls import call_playbook
 from snaphold.targets.cacao_values import (
     CACAO_TYPES,
     FAILED,
     FAILED_FOR_GOOD,
-    INCIDENT_ID,
     RUNNING,
-    SHARED,
     STOPPED,
     UNKNOWN,
     all_equal,
@@ -47,14 +45,11 @@ from snaphold.targets.cacao_values import (
     input_variable,
     json_variable,
     orders,
-    path_variable,
     pattern,
-    state_variable,
     still_asking,
     text_with,
-    value_of,
 )
-from snaphold.targets.cacao_workflow import EXTENSION, Workflow, milliseconds
+from snaphold.targets.cacao_workflow import EXTENSION, Workflow, milliseconds, no_reference
 
 STEP = "step"
 
@@ -85,13 +80,14 @@ class Emitter:
         if reference.scope == INPUTS:
             return input_variable(reference.field)
         if reference.scope == ITEM and step:
-            return self._own(step, "ITEM", region)
+            return self.own(step, "ITEM", region)
         if reference.scope == RESULT and step:
-            return self._own(step, f"RESULT-{reference.field}", region)
+            return self.own(step, f"RESULT-{reference.field}", region)
         suffix = f"-{region.copy}" if region.copy else ""
         return f"__{reference.scope}-{reference.field}{suffix}__"
 
-    def _own(self, step: StepBase, role: str, region: Region) -> str:
+    def own(self, step: StepBase, role: str, region: Region) -> str:
+        """Return a variable that belongs to one step."""
         return f"__{step.id}-{role}-{region.copy}__" if region.copy else f"__{step.id}-{role}__"
 
     def steps(self, steps: Sequence[StepBase], region: Region, after: str) -> str:
@@ -112,12 +108,13 @@ class Emitter:
         if isinstance(step, ApproveStep):
             return self._approve(step, region, after)
         if isinstance(step, StopStep):
-            path = self._path(step, region)
+            path = self.path(step, region)
             id = self.workflow.halt(path, region.state, region.failed, step.stop, lambda found: self.name_of(found, region))
             return self._annotate(id, step)
         raise TypeError(f"{type(step).__name__} is no kind of step")
 
-    def _path(self, step: StepBase, region: Region) -> str:
+    def path(self, step: StepBase, region: Region) -> str:
+        """Return the path that a step's ids are made from."""
         return f"{step.id}@{region.copy}" if region.copy else step.id
 
     def _annotate(self, id: str, step: StepBase) -> str:
@@ -138,18 +135,19 @@ class Emitter:
         if self.workflow.is_end(after):
             return after
         return self.workflow.branch(
-            self._path(step, region), "guard", equals(region.state, RUNNING), on_true=after, name="Nothing has stopped?"
+            self.path(step, region), "guard", equals(region.state, RUNNING), on_true=after, name="Nothing has stopped?"
         )
 
-    def _end(self, step: StepBase, region: Region, role: str) -> str:
-        return self.workflow.end(self._path(step, region), role)
+    def end(self, step: StepBase, region: Region, role: str) -> str:
+        """Add an end of its own for a branch of a step."""
+        return self.workflow.end(self.path(step, region), role)
 
     # ---- failures ----
 
     def halted(self, region: Region, state: str) -> str:
         """Return the steps, shared by all who need them, that set the state of a region."""
         reason = f"{self.workflow.playbook} was stopped." if state == STOPPED else f"A step of {self.workflow.playbook} failed."
-        return self.workflow.halt(region.state, region.state, state, reason, _no_reference)
+        return self.workflow.halt(region.state, region.state, state, reason, no_reference)
 
     def handler(self, name: str, step: StepBase, region: Region, role: str, after: str) -> str:
         """Add a copy of a handler for one place. When it fails, the last handler still runs, unless it was that one."""
@@ -159,28 +157,32 @@ class Emitter:
         return self.steps(self.workflow.loaded.playbook.handlers[name], inside, after)
 
     def _work(self, step: DoStep | CallStep, region: Region, after: str) -> str:
-        chain = self._do if isinstance(step, DoStep) else self._call
         if step.on_error is None:
-            return self._annotate(chain(step, region, after, self.halted(region, region.failed)), step)  # type: ignore[arg-type]
+            return self._annotate(self._chain(step, region, after, self.halted(region, region.failed)), step)
         if step.on_error.then != CONTINUE:
             failing = self.handler(step.on_error.run, step, region, "", self.halted(region, STOPPED))
-            return self._annotate(chain(step, region, after, failing), step)  # type: ignore[arg-type]
-        end = self._end(step, region, "survived")
+            return self._annotate(self._chain(step, region, after, failing), step)
+        end = self.end(step, region, "survived")
         failing = self.handler(step.on_error.run, step, region, "", end)
-        inner = chain(step, region, end, failing)  # type: ignore[arg-type]
+        inner = self._chain(step, region, end, failing)
         id = self.workflow.branch(
-            self._path(step, region), "block", equals(region.state, RUNNING),
+            self.path(step, region), "block", equals(region.state, RUNNING),
             on_true=inner, on_completion=self.guard(step, region, after),
         )  # fmt: skip
         return self._annotate(id, step)
 
+    def _chain(self, step: DoStep | CallStep, region: Region, after: str, failing: str) -> str:
+        if isinstance(step, CallStep):
+            return call_playbook(self, step, region, after, failing)
+        return self._do(step, region, after, failing)
+
     # ---- do ----
 
     def _do(self, step: DoStep, region: Region, after: str, failing: str) -> str:
-        workflow, path = self.workflow, self._path(step, region)
+        workflow, path = self.workflow, self.path(step, region)
         if step.retry:
             workflow.lose("retry", step, "the step is tried once; repeats are left to the player")
-        outcome = workflow.declare(self._own(step, "OUTCOME", region), "string", UNKNOWN)
+        outcome = workflow.declare(self.own(step, "OUTCOME", region), "string", UNKNOWN)
         out = {outcome: "outcome", **self._outputs(step, step.do, region)}
         if step.poll:
             after = self._poll(step, region, after, failing)
@@ -205,10 +207,10 @@ class Emitter:
         return found
 
     def _poll(self, step: DoStep, region: Region, after: str, failing: str) -> str:
-        workflow, path, poll = self.workflow, self._path(step, region), step.poll
+        workflow, path, poll = self.workflow, self.path(step, region), step.poll
         if poll is None:
             raise TypeError(f"{step.id} has no poll")
-        answered = workflow.declare(self._own(step, "RESULT-OUTCOME", region), "string", "none")
+        answered = workflow.declare(self.own(step, "RESULT-OUTCOME", region), "string", "none")
         out = {answered: "outcome", **self._outputs(step, poll.do, region)}
 
         def name_of(found: Reference) -> str:
@@ -218,7 +220,7 @@ class Emitter:
             self._note_order(text, step)
             for field in fields_in(text, RESULT):
                 out[workflow.declare(name_of(Reference(RESULT, field)), "string", "")] = field
-        asked = self._end(step, region, "asked")
+        asked = self.end(step, region, "asked")
         done = workflow.branch(
             path, "done", has_ended_well(poll.until, poll.fail, answered, name_of), on_true=after, on_false=failing, name="Done?"
         )
@@ -246,23 +248,23 @@ class Emitter:
     def _if(self, step: IfStep, region: Region, after: str) -> str:
         self._note_order(step.condition, step)
         condition = pattern(step.condition, lambda found: self.name_of(found, region))
-        then = self.steps(step.then, region, self._end(step, region, "then"))
-        otherwise = self.steps(step.otherwise, region, self._end(step, region, "else")) if step.otherwise else ""
+        then = self.steps(step.then, region, self.end(step, region, "then"))
+        otherwise = self.steps(step.otherwise, region, self.end(step, region, "else")) if step.otherwise else ""
         id = self.workflow.branch(
-            self._path(step, region), "if", condition, then, otherwise, on_completion=self.guard(step, region, after)
+            self.path(step, region), "if", condition, then, otherwise, on_completion=self.guard(step, region, after)
         )
         return self._annotate(id, step)
 
     def _switch(self, step: SwitchStep, region: Region, after: str) -> str:
         """Add a chain of if-conditions: players skip a switch-condition that they do not know, which would be a pass."""
-        workflow, path = self.workflow, self._path(step, region)
+        workflow, path = self.workflow, self.path(step, region)
         variable = self.name_of(parse_reference(step.switch), region)
         rest = self.halted(region, region.failed)
         if step.default is not None:
-            rest = self.steps(step.default, region, self._end(step, region, "default"))
+            rest = self.steps(step.default, region, self.end(step, region, "default"))
         cases = list(step.cases.items())
         for key, steps in reversed(cases):
-            inner = self.steps(steps, region, self._end(step, region, f"case {key}"))
+            inner = self.steps(steps, region, self.end(step, region, f"case {key}"))
             first = self.guard(step, region, after) if key == cases[0][0] else ""
             rest = workflow.branch(
                 path, f"is {key}", equals(variable, key), inner, rest, on_completion=first, name=f"Is it {key}?"
@@ -270,11 +272,11 @@ class Emitter:
         return self._annotate(rest, step)
 
     def _parallel(self, step: ParallelStep, region: Region, after: str) -> str:
-        workflow, path = self.workflow, self._path(step, region)
+        workflow, path = self.workflow, self.path(step, region)
         # Each branch has a state of its own: what stops one must not stop a handler that runs in another.
-        states = [workflow.declare(self._own(step, f"BRANCH-{n}", region), "string", RUNNING) for n in range(len(step.parallel))]
+        states = [workflow.declare(self.own(step, f"BRANCH-{n}", region), "string", RUNNING) for n in range(len(step.parallel))]
         entries = [
-            self.steps(steps, replace(region, state=state, failed=FAILED), self._end(step, region, f"branch {index}"))
+            self.steps(steps, replace(region, state=state, failed=FAILED), self.end(step, region, f"branch {index}"))
             for index, (steps, state) in enumerate(zip(step.parallel, states, strict=True))
         ]
         stopped, failed = self.halted(region, STOPPED), self.halted(region, region.failed)
@@ -289,9 +291,9 @@ class Emitter:
     # ---- approve ----
 
     def _approve(self, step: ApproveStep, region: Region, after: str) -> str:
-        workflow, path, question = self.workflow, self._path(step, region), step.approve
+        workflow, path, question = self.workflow, self.path(step, region), step.approve
         decision = workflow.declare(
-            self._own(step, "DECISION", region), "string", "pending", "approved or denied; anything else counts as denied"
+            self.own(step, "DECISION", region), "string", "pending", "approved or denied; anything else counts as denied"
         )
         text = text_with(question.ask, lambda found: self.name_of(found, region))
         needed = text_with(question.quorum, lambda found: self.name_of(found, region))
@@ -335,80 +337,3 @@ class Emitter:
             )  # fmt: skip
         if question.escalate or step.on_timeout != step.on_denied:
             self.workflow.lose("approve.within", step, "a question that could not be asked counts as one that nobody answered")
-
-    # ---- call ----
-
-    def _call(self, step: CallStep, region: Region, after: str, failing: str) -> str:
-        if step.for_each:
-            return self._for_each(step, region, after, failing)
-        return self._played(step, region, after, failing, self.halted(region, STOPPED), step.id)
-
-    def _played(self, step: CallStep, region: Region, after: str, failing: str, stopped: str, place: str) -> str:
-        """Add one turn of a call: the called playbook says in its state variable how it ended."""
-        workflow, path = self.workflow, self._path(step, region)
-        called = self.parts[step.call].playbook
-        state = workflow.declare(state_variable(called.name), "string", UNKNOWN, f"How {called.name} ended.")
-        ended = workflow.branch(
-            path, "stopped", equals(state, STOPPED), on_true=stopped, on_false=failing, name="Was it stopped?"
-        )
-        check = workflow.branch(path, "played", equals(state, RUNNING), on_true=after, on_false=ended, name="Did it end well?")
-        given = {
-            input_variable(name): text_with(v, lambda f: self.name_of(f, region, step)) for name, v in step.arguments.items()
-        }
-        if INCIDENT_INPUT in called.inputs:
-            given.setdefault(input_variable(INCIDENT_INPUT), value_of(INCIDENT_ID))
-        given[path_variable(called.name)] = f"{value_of(path_variable(workflow.playbook))}.{place}"
-        return workflow.add(
-            "playbook-action", path, "call", name=step.title or step.id, playbook_id=called.metadata.id,
-            step_variables={name: {"type": "string", "value": text} for name, text in given.items()},
-            in_args=sorted([*given, *SHARED]), out_args=[state], timeout=None, on_success=check, on_failure=failing,
-        )  # fmt: skip
-
-    def _for_each(self, step: CallStep, region: Region, after: str, failing: str) -> str:
-        """Add a loop that takes one item after the other through the gateway; after an item that failed it ends."""
-        workflow, path = self.workflow, self._path(step, region)
-        if (step.at_once or 1) > 1:
-            workflow.lose("for_each.at_once", step, f"items run one after the other, not {step.at_once} at a time")
-        own = {role: self._own(step, role, region) for role in ("ITEM", "INDEX", "POSITION", "MORE", "OUTCOME", "LOOP")}
-        for role, kind, value in (
-            ("ITEM", "string", ""), ("INDEX", "integer", "0"), ("POSITION", "integer", "0"),
-            ("MORE", "bool", "true"), ("OUTCOME", "string", UNKNOWN), ("LOOP", "string", RUNNING),
-        ):  # fmt: skip
-            workflow.declare(own[role], kind, value)
-
-        halts = {
-            state: workflow.halt(f"{path}.loop", own["LOOP"], state, f"An item of {step.id} ended as {state}.", _no_reference)
-            for state in (FAILED, STOPPED)
-        }
-        turn_ended = self._end(step, region, "turn")
-        index = value_of(own["INDEX"])
-        turn = self._played(step, region, turn_ended, halts[FAILED], halts[STOPPED], f"{step.id}.{index}")
-        taken = workflow.branch(
-            path, "taken", has_succeeded(own["OUTCOME"]), on_true=turn, on_false=halts[FAILED], name="Was there one?"
-        )
-        variable = self.name_of(parse_reference(step.for_each or ""), region)
-        items = value_of(json_variable(variable)) if variable in self.lists_as_json else f'"{value_of(variable)}"'
-        out = {own[role]: role.lower() for role in ("ITEM", "INDEX", "POSITION", "MORE", "OUTCOME")}
-        take = workflow.call(
-            "core.next_item", step.id, path, "take", given={}, name_of=_no_reference, out=out, name="Take the next item",
-            raw={"items": items, "position": value_of(own["POSITION"])}, on_success=taken, on_failure=halts[FAILED],
-        )  # fmt: skip
-        whether_stopped = workflow.branch(
-            path,
-            "loop stopped",
-            equals(own["LOOP"], STOPPED),
-            on_true=self.halted(region, STOPPED),
-            on_false=failing,
-            name="Was one stopped?",
-        )
-        well = f"[{value_of(own['LOOP'])} = '{RUNNING}' AND {value_of(own['MORE'])} = 'false']"
-        check = workflow.branch(path, "all played", well, on_true=after, on_false=whether_stopped, name="Did all end well?")
-        return workflow.add(
-            "while-condition", path, "for each", name=f"For each: {step.title or step.id}", on_true=take,
-            condition=f"[{value_of(own['LOOP'])} = '{RUNNING}' AND {value_of(own['MORE'])} = 'true']",
-            on_success=check, on_failure=failing,
-        )  # fmt: skip
-
-
-def _no_reference(reference: Reference) -> str:
-    raise TypeError(f"{reference} stands in a text of the exporter's own")

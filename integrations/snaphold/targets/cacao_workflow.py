@@ -8,6 +8,7 @@ from typing import Any
 
 from snaphold.action import AnyAction, Effect
 from snaphold.playbook.load import LoadedPlaybook
+from snaphold.playbook.reference import Reference
 from snaphold.playbook.step import StepBase
 from snaphold.playbook.walk import placed_steps
 from snaphold.targets.base import Loss, place_text, stable_uuid
@@ -172,3 +173,8 @@ class Workflow:
 def milliseconds(length: Any) -> int | None:
     """Return a duration in milliseconds, as CACAO has it; None for none."""
     return None if length is None else int(length.total_seconds() * _MILLISECONDS)
+
+
+def no_reference(reference: Reference) -> str:
+    """Stand in for a namer where the text is the exporter's own and names nothing. Raises TypeError."""
+    raise TypeError(f"{reference} stands in a text of the exporter's own")
