@@ -253,3 +253,23 @@ steps:
 
 def test_the_tests_use_the_catalogue_that_the_linter_knows() -> None:
     assert set(known_actions()) - {"backup.delete", "notify.page"} <= set(REAL_LIKE)
+
+
+def test_a_write_of_which_nobody_knows_is_not_repeated_and_one_that_failed_is(tmp_path: Path) -> None:
+    body = "steps:\n  - {id: seal, do: evidence.seal, retry: {attempts: 3, every: 1m}}\n"
+    lost = trial(tmp_path, body, results={"seal": {"fails": "lost", "outcome": "unknown"}}, expect={"outcome": "unknown"})
+    failed = trial(tmp_path, body, results={"seal": [{"fails": "the disk is full"}, {}]})
+    assert (len(lost.calls), len(failed.calls)) == (1, 2)
+    assert failed.differences == ()
+
+
+def test_every_way_of_a_step_is_a_branch() -> None:
+    assert [str(branch) for branch in branches(shipped("escalate").playbook)] == [
+        "urgency: then",
+        "urgency: else",
+        "ask: the job is done",
+        "ask: the job fails",
+        "ask: the job takes too long",
+        "ask: fails",
+        "handler tell_next: runs",
+    ]
