@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -27,9 +29,9 @@ from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.errors import CapacityError, InputError, MissingToolError, ProviderError
 from snaphold.providers.base import JobState
-from snaphold.providers.choice import Storage
-from support.backup_site import ENGINES, Site, finish, flip_byte, make_site
-from support.incident_context import RegisterOnlyLedger, make_context
+from snaphold.providers.choice import Storage, wants_full
+from support.backup_site import ENGINES, PASSWORD, Site, finish, flip_byte, make_site, real_engine
+from support.incident_context import RegisterOnlyLedger, make_configuration, make_context
 from support.quiesce_rigs import bank_application, live_bank
 
 HUGE = 0.9999999
@@ -348,3 +350,48 @@ def test_a_backup_into_the_alternate_storage_leaves_the_primary_untouched(tmp_pa
     assert started.pool == "second"
     assert finish(context.provider("second"), started.job).state is JobState.DONE
     assert not (tmp_path / "pools/first").exists()
+
+
+def ruled(*rules: tuple[int, str | None, str]) -> dict[str, Any]:
+    """Return a configuration's part that maps severity and category to a kind of backup."""
+    return {
+        "severities": [
+            {"severity": severity, "playbook": "snapshot-asset", "backup": kind, **({"category": category} if category else {})}
+            for severity, category, kind in rules
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("rules", "full"),
+    [
+        ((), True),
+        (((1, None, "full"),), True),
+        (((1, None, "incremental"),), False),
+        (((2, None, "incremental"),), True),
+        (((1, "ransomware", "incremental"), (1, None, "full")), False),
+        (((1, "outage", "incremental"), (1, None, "full")), True),
+        (((1, "outage", "incremental"),), True),
+    ],
+)
+def test_the_rule_of_the_severity_decides_between_full_and_incremental(rules: Any, full: bool) -> None:
+    incident = make_context().incident.model_copy(update={"severity": 1, "category": "ransomware"})
+    context = make_context(configuration=make_configuration(**ruled(*rules)), incident=incident)
+    assert wants_full(context) is full, "a full one when nothing is said: it reads every byte again"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["full", "incremental"])
+def test_the_kind_of_backup_of_the_severity_reaches_restic(tmp_path: Path, kind: str) -> None:
+    site = make_site(tmp_path, "restic", document=ruled((1, None, kind)))
+    severe = context_of(site).incident.model_copy(update={"severity": 1})
+    for number in (1, 2):
+        context = context_of(site, key=f"INC-1/start/files-01/{number}", incident=severe)
+        started = start(StartBackup(asset="files-01"), context)
+        assert finish(context.provider(started.pool), started.job).outcome is Outcome.SUCCEEDED
+    argv = [real_engine("restic"), "--no-cache", "-r", str(site.repository), "snapshots", "--json"]
+    told = subprocess.run(argv, env={**os.environ, "RESTIC_PASSWORD": PASSWORD}, check=True, capture_output=True).stdout
+    first, second = sorted(json.loads(told), key=lambda snapshot: snapshot["time"])
+    assert "parent" not in first
+    assert ("parent" in second) is (kind == "incremental"), "only an incremental one trusts the times of an earlier snapshot"
+    assert f"kind={kind}" in second["tags"]

@@ -169,12 +169,13 @@ def start(request: StartBackup, context: Context) -> BackupStarted:
             "make room or repair the pool, or name another pool",
         )
     provider = context.provider(answer.pool)
+    full = wants_full(context)
     order = BackupOrder(
         key=context.key,
         incident=context.incident.id,
         workload=provider.find_workload(asset),
-        full=wants_full(context),
-        tags={"tier": tier, "severity": str(context.incident.severity)},
+        full=full,
+        tags={"tier": tier, "severity": str(context.incident.severity), "kind": "full" if full else "incremental"},
     )
     job = provider.start(order)
     context.progress(f"{asset.id}: {job} in pool {answer.pool}")
