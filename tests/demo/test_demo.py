@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -93,13 +94,6 @@ def test_a_flipped_byte_anywhere_in_the_evidence_is_named(played: tuple[Path, di
         assert str(name) in json.dumps(report["faults"]), f"{name}: {report['faults']}"
 
 
-def test_the_audit_trail_verifies(played: tuple[Path, dict[str, Any]]) -> None:
-    folder, _ = played
-    done = snaphold("audit", "verify", "--config", str(folder / "snaphold.yaml"), "--json")
-    assert done.returncode in (0, 3), done.stdout + done.stderr
-    assert snaphold("runs", "list", "--config", str(folder / "snaphold.yaml")).stdout.count("done") == 1
-
-
 def test_no_application_is_left_running(played: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = played
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
@@ -133,3 +127,38 @@ def test_a_folder_that_holds_something_is_refused_with_exit_code_2(tmp_path: Pat
     assert done.returncode == 2
     assert "not empty" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.txt"]
+
+
+def test_the_audit_trail_verifies_and_is_signed_to_its_end(played: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = played
+    done = snaphold("audit", "verify", "--config", str(folder / "snaphold.yaml"), "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["status"], report["entries_after_checkpoint"]) == (0, "verified", 0)
+    assert summary["tally"]["verified"] == 2, "the evidence and the audit trail"
+
+
+def test_an_interrupt_ends_it_with_its_code_and_says_where_the_rest_is(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "snaphold", "demo", "--dir", str(tmp_path / "demo"), "--engine", "rclone", "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, env=ENVIRONMENT) as playing:
+        assert playing.stdout
+        assert playing.stderr
+        for line in playing.stdout:
+            assert isinstance(json.loads(line), dict)
+            if "approved" in line:
+                break
+        playing.send_signal(signal.SIGINT)
+        playing.stdout.read()
+        said = playing.stderr.read()
+    assert playing.returncode == 130
+    assert str(tmp_path / "demo") in said
+    assert "Traceback" not in said
+    writers = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _mentions(path, tmp_path / "demo/app")]
+    assert writers == [], "the application that it started has ended"
+
+
+def _mentions(command_line: Path, place: Path) -> bool:
+    try:
+        return os.fsencode(place) in command_line.read_bytes()
+    except OSError:
+        return False

@@ -81,6 +81,18 @@ def verify_evidence(estate: Estate, package: Path) -> dict[str, Any]:
     return report
 
 
+def verify_ledger(estate: Estate) -> dict[str, Any]:
+    """Sign the audit trail up to here, verify it, and return the report. Raises SnapholdError when it does not verify."""
+    signed = _snaphold(estate, "audit", "checkpoint", "--as", REQUESTER, "--json")
+    if signed.code != EXIT_DONE:
+        raise _failure("the audit trail could not be signed", signed)
+    done = _snaphold(estate, "audit", "verify", "--json")
+    report = _object(done.stdout)
+    if done.code != EXIT_DONE or report.get("entries_after_checkpoint"):
+        raise _failure("the audit trail does not verify", done, str(report.get("faults") or ""))
+    return report
+
+
 def _snaphold(estate: Estate, *words: str) -> CompletedCommand:
     return run_command(_argv(estate, *words), timeout=COMMAND_SECONDS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import textwrap
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from snaphold.demo.story import Fields
 
 _INDENT = " " * 24
-_WIDTH = 120
+_WIDEST, _NARROWEST = 120, 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,12 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
     from snaphold.demo.estate import claim_folder
 
     engine = choose_engine(arguments.engine)
-    return _Telling(writer, engine).play(claim_folder(arguments.dir))
+    folder = claim_folder(arguments.dir)
+    try:
+        return _Telling(writer, engine).play(folder)
+    except KeyboardInterrupt:
+        writer.note(f"the demonstration was left; what it made so far is in {folder}, and nothing else needs it")
+        raise
 
 
 class _Telling:
@@ -46,6 +52,8 @@ class _Telling:
         self.engine = engine
         self.begun = time.monotonic()
         self.outcomes: Counter[str] = Counter()
+        columns = shutil.get_terminal_size((_WIDEST, 0)).columns
+        self.width = max(_NARROWEST, min(columns, _WIDEST))
 
     def play(self, folder: Path) -> int:
         """Play everything below an empty folder."""
@@ -105,7 +113,7 @@ class _Telling:
     def close(self, estate: Estate) -> int:
         """Verify the evidence, write the report, and say where everything is."""
         from snaphold.demo.ending import finish
-        from snaphold.demo.story import verify_evidence
+        from snaphold.demo.story import verify_evidence, verify_ledger
 
         begun = time.monotonic()
         ending = finish(estate, self.engine.provider)
@@ -115,6 +123,10 @@ class _Telling:
         )
         for note in report.get("notes") or ():
             self.detail(str(note))
+        begun = time.monotonic()
+        audit = verify_ledger(estate)
+        text = f"Verify the audit trail: {audit['entries']} entries, chained, and signed up to the last"
+        self.line(str(audit["status"]), time.monotonic() - begun, text)
         return self.tell_where(estate, ending)
 
     def tell_where(self, estate: Estate, ending: Ending) -> int:
@@ -143,17 +155,22 @@ class _Telling:
     def heading(self, text: str) -> None:
         """Start a part of the story."""
         if not self.writer.as_json:
-            self.writer.event("part", {}, f"\n{text}")
+            self.writer.event("part", {}, "\n" + textwrap.fill(text, self.width, break_long_words=False))
 
     def line(self, outcome: str, seconds: float | None, text: str) -> None:
         """Write one step: outcome, seconds, what it was. A step that only waits is not counted."""
         if seconds is not None:
             self.outcomes[outcome] += 1
         took = " " * 9 if seconds is None else f"{seconds:>7.1f} s"
-        shown = f"  {self.writer.mark(outcome)}{' ' * (10 - len(outcome))} {took}  {text}"
+        shown = f"  {self.writer.mark(outcome)}{' ' * (10 - len(outcome))} {took}  {self.wrapped(text).lstrip()}"
         self.writer.event("step", {"outcome": outcome, "seconds": seconds, "text": text}, shown)
 
     def detail(self, text: str) -> None:
         """Write what belongs to the step before."""
-        shown = textwrap.fill(text, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT, break_long_words=False)
-        self.writer.event("detail", {"text": text}, shown)
+        self.writer.event("detail", {"text": text}, self.wrapped(text))
+
+    def wrapped(self, text: str) -> str:
+        """Return text in the right-hand column, as wide as the terminal allows."""
+        return textwrap.fill(
+            text, self.width, initial_indent=_INDENT, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False
+        )
