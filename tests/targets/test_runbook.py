@@ -182,7 +182,7 @@ def test_the_console_path_of_an_action_is_shown() -> None:
 
 def test_a_role_that_is_only_written_down_is_a_loss() -> None:
     (loss,) = compile_runbook(*everything()).losses
-    assert loss.construct == "approve.grants"
+    assert loss.construct == "grants"
     assert "backup-emergency is only written down" in loss.what
 
 

@@ -58,7 +58,7 @@ def _for_each(emitter: Emitter, step: CallStep, region: Region, after: str, fail
     """Add a loop that takes one item after the other through the gateway; after an item that failed it ends."""
     workflow, path = emitter.workflow, emitter.path(step, region)
     if (step.at_once or 1) > 1:
-        workflow.lose("for_each.at_once", step, f"items run one after the other, not {step.at_once} at a time")
+        workflow.lose("at_once", step, f"items run one after the other, not {step.at_once} at a time", "at_once")
     own = {role: emitter.own(step, role, region) for role in ("ITEM", "INDEX", "POSITION", "MORE", "OUTCOME", "LOOP")}
     for role, kind, value in (
         ("ITEM", "string", ""), ("INDEX", "integer", "0"), ("POSITION", "integer", "0"),

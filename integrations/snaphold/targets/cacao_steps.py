@@ -181,7 +181,7 @@ class Emitter:
     def _do(self, step: DoStep, region: Region, after: str, failing: str) -> str:
         workflow, path = self.workflow, self.path(step, region)
         if step.retry:
-            workflow.lose("retry", step, "the step is tried once; repeats are left to the player")
+            workflow.lose("retry", step, "the step is tried once; repeats are left to the player", "retry")
         outcome = workflow.declare(self.own(step, "OUTCOME", region), "string", UNKNOWN)
         out = {outcome: "outcome", **self._outputs(step, step.do, region)}
         if step.poll:
@@ -322,18 +322,13 @@ class Emitter:
         return halted if decision == STOP else self.handler(decision, step, region, role, halted)
 
     def _note_gate(self, step: ApproveStep) -> None:
-        question = step.approve
-        self.workflow.lose(
-            "approve", step, "that nobody approves what he asked for himself is written in the question, not enforced"
-        )
+        question, lose = step.approve, self.workflow.lose
+        lose("approve", step, "that nobody approves his own request is written in the question, not enforced", "approve")
         if question.quorum != 1:
-            self.workflow.lose(
-                "approve.quorum", step, f"that {question.quorum} people must approve is written in the question only"
-            )
+            what = f"that {question.quorum} people must approve is written in the question, not enforced"
+            lose("quorum", step, what, "approve", "quorum")
         if question.grants:
-            self.workflow.lose(
-                "approve.grants", step,
-                f"the role {question.grants.role} is not issued; until it is, the Snaphold service refuses what needs it",
-            )  # fmt: skip
+            what = f"the role {question.grants.role} is not issued; until it is, the Snaphold service refuses what needs it"
+            lose("grants", step, what, "approve", "grants")
         if question.escalate or step.on_timeout != step.on_denied:
-            self.workflow.lose("approve.within", step, "a question that could not be asked counts as one that nobody answered")
+            lose("within", step, "a question that could not be asked counts as one that nobody answered", "approve", "within")

@@ -162,10 +162,10 @@ class Workflow:
         used = {*entries, *(target for step in self.steps.values() for target in (*next_of(step), *branches_of(step)))}
         self.steps = {id: step for id, step in self.steps.items() if id in used or step["type"] != "end"}
 
-    def lose(self, construct: str, step: StepBase, what: str) -> None:
-        """Record a loss at a step."""
+    def lose(self, construct: str, step: StepBase, what: str, *keys: str) -> None:
+        """Record a loss at a key of a step."""
         places = {id(found): place for place, found in placed_steps(self.loaded.playbook)}
-        loss = Loss(construct, place_text(self.loaded, places[id(step)]), what)
+        loss = Loss(construct, place_text(self.loaded, (*places[id(step)], *keys)), what)
         if loss not in self.losses:
             self.losses.append(loss)
 

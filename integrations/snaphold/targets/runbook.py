@@ -34,7 +34,11 @@ def compile_runbook(loaded: LoadedPlaybook, parts: Parts) -> Output:
         f"{mark.name}.html": runbook_page(loaded.playbook, mark, stamps, sections, RULES),
     }
     losses = tuple(
-        Loss("approve.grants", place_text(loaded, place), f"the role {step.approve.grants.role} is only written down; {_ISSUED}")
+        Loss(
+            "grants",
+            place_text(loaded, (*place, "approve", "grants")),
+            f"the role {step.approve.grants.role} is only written down; {_ISSUED}",
+        )
         for place, step in placed_steps(loaded.playbook)
         if isinstance(step, ApproveStep) and step.approve.grants
     )

@@ -54,7 +54,7 @@ def test_strict_refuses_with_every_loss_and_writes_nothing(capsys: pytest.Captur
     assert main(["playbook", "compile", "ransomware-response", "--target", "cacao", "--out", "out", "--strict"]) == 2
     told = capsys.readouterr().err
     assert "cacao cannot express retry" in told
-    assert "cacao cannot express approve.quorum" in told
+    assert "cacao cannot express quorum" in told
     assert "without --strict" in told
     assert not Path("out").exists()
 
