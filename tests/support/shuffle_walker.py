@@ -21,7 +21,7 @@ from support.ledgers import NOW
 
 REFERENCE = re.compile(r"([$]{1}([a-zA-Z0-9_@-]+\.?){1}([a-zA-Z0-9#_@-]+\.?){0,})")
 ESCAPED = "\\%\\%\\%\\%\\%"
-MOST_PASSES = 3000
+MOST_PASSES = 20_000
 METHODS = {method_name(name): name for name in catalogue()}
 Respond = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 

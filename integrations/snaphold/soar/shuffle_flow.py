@@ -183,7 +183,9 @@ def call(
         lost = now - parse_time(str(started[str(index)])) > CHILD_BEGINS_WITHIN
         if lost and not memory.of(_child(memory, place, index)).recall("run"):
             return _start(desk, place, index, chosen[index], started, given, items_to, for_each)
-    if not failed and len(ends) < len(chosen) and len(open_ones) < at_once:
+    # After a failure no further one starts, but the first ones would all have begun together, so they still do.
+    may_start = not failed or len(ends) < at_once
+    if may_start and len(ends) < len(chosen) and len(open_ones) < at_once:
         return _start(desk, place, len(ends), chosen[len(ends)], started, given, items_to, for_each)
     if open_ones:
         return waiting(f"{len(open_ones)} of {len(chosen)} have not ended")
@@ -191,7 +193,10 @@ def call(
         unknown = any(end["outcome"] == Outcome.UNKNOWN.value for end in bad)
         why = "; ".join(dict.fromkeys(failed))
         answer = failure((UnknownOutcomeError if unknown else SnapholdError)("a called playbook failed", why))
-        memory.record(f"step.{place}", {**started, "outcome": answer["outcome"], "answer": answer})
+        if any(end.get("handled") for end in bad):
+            # A handler or a person has spoken there already: this run ends too, whatever its own steps say.
+            answer = {**answer, "success": True, "way": "handled"}
+        memory.record(f"step.{place}", {**started, "outcome": answer["outcome"], "answer": {**answer, "success": False}})
         return answer
     outcomes = {str(end["outcome"]) for end in ends.values()}
     outcome = Outcome.PARTIAL if Outcome.PARTIAL.value in outcomes else Outcome.SUCCEEDED
@@ -298,7 +303,7 @@ def stop(desk: Desk, place: str, reason: str) -> dict[str, Any]:
 
 
 def finish(desk: Desk, ended: str, places: list[str]) -> dict[str, Any]:
-    """Record how the run ended and return it; `success` only when every step that ran fully or partly succeeded."""
+    """Record how the run ended (`done`, `failed`, or `handled`: a handler or a person ended it) and return it."""
     notes = [desk.memory.recall(f"step.{place}") for place in places]
     outcomes = {str(note["outcome"]) for note in notes if note.get("outcome")}
     whys = [str(note["answer"].get("why", "")) for note in notes if note.get("answer", {}).get("success") is False]
@@ -308,6 +313,6 @@ def finish(desk: Desk, ended: str, places: list[str]) -> dict[str, Any]:
     elif outcomes - {Outcome.SUCCEEDED.value}:
         # A step that failed and whose handler says `continue` leaves a run that did not wholly succeed.
         outcome = Outcome.PARTIAL
-    end = {"outcome": outcome.value, "why": "; ".join(why for why in whys if why)}
+    end = {"outcome": outcome.value, "why": "; ".join(why for why in whys if why), "handled": ended == "handled"}
     desk.memory.record("end", end)
     return {"success": ended == "done", "way": "ended", **end}

@@ -155,7 +155,7 @@ METHODS = (
         "Records how a run ended",
         (
             _RUN,
-            Parameter("ended", "done or failed.", "done", required=True),
+            Parameter("ended", "done, failed, or handled: a handler or a person ended it.", "done", required=True),
             Parameter("steps", "The steps whose outcomes count.", "classify,start"),
         ),
         example='{"success": true, "way": "ended", "outcome": "succeeded", "why": ""}',

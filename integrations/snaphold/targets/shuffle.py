@@ -49,6 +49,7 @@ RUN = "run"
 COLUMN, ROW, LEFT, TOP = 420, 340, 200, 100
 """Distances in Shuffle's picture; the nodes that belong to one node of the flow stand within its cell."""
 _PAUSE_SECONDS = "15"
+_HANDLED = "failed--handled"
 _WAITS = (NodeKind.ACTION, NodeKind.POLL, NodeKind.CALL, NodeKind.APPROVAL, NodeKind.ESCALATION)
 
 
@@ -159,6 +160,8 @@ class _Maker:
             steps = ",".join(label_of(other.id) for other in self.flow.nodes if other.kind in kinds)
             ended = "done" if node.kind is NodeKind.END else "failed"
             self._add(node, "finish_run", {"run": "$inputs.run", "ended": ended, "steps": steps})
+            if node.kind is NodeKind.FAILED:
+                self._add(node, "finish_run", {"run": "$inputs.run", "ended": "handled", "steps": steps}, _HANDLED, 1)
         elif node.kind is NodeKind.SPLIT:
             self._add(node, "go_on", {"note": "side by side"})
         elif isinstance(step, DoStep):
@@ -217,6 +220,7 @@ class _Maker:
         other = workflow_id(called.metadata.id, RUN)
         self.drawing.add(subflow(start, other, {"run": f"${label}.child"}, self._at(node, 1), f"Starts {step.call}"))
         self.drawing.lead(label, start, SUCCESS, ("way", "start"), label="start")
+        self.drawing.lead(label, _HANDLED, SUCCESS, ("way", "handled"), label="handled")
 
     def _condition(self, node: FlowNode, step: IfStep) -> None:
         condition = parse_condition(step.condition)
@@ -272,6 +276,8 @@ class _Maker:
         into = label_of(edge.target)
         if target.kind is NodeKind.JOIN and isinstance(target.step, ParallelStep):
             into = f"{into}-{_list_index(target.step, edge.source)}"
+        if target.kind is NodeKind.FAILED and self._is_handled(node, edge.label):
+            into = _HANDLED
         if node.kind is NodeKind.CONDITION and edge.label == ERROR:
             for number in range(1, len(parse_condition(_if(node).condition).comparisons)):
                 self.drawing.lead(f"{source}-{number}", into, ("success", "false"), label=ERROR)
@@ -280,6 +286,12 @@ class _Maker:
             # The chain of comparisons is entered at its first one.
             way = self.drawing.ways.pop()
             self.drawing.lead(way.source, f"{into}-1", *way.tests, label=way.label)
+
+    def _is_handled(self, node: FlowNode, label: str) -> bool:
+        """Return whether a run that ends here was ended by a step's own handler, or by people: nobody handles it again."""
+        if node.kind in (NodeKind.APPROVAL, NodeKind.ESCALATION):
+            return label in (DENIED, TIMEOUT)
+        return bool(node.handler) and node.handler != self.playbook.metadata.on_error and label != ERROR
 
     def _again(self, waiting: list[FlowNode]) -> None:
         bottom = max(node.row for node in self.flow.nodes) + 1

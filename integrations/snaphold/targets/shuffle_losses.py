@@ -23,7 +23,6 @@ def _of_step(step: StepBase, place: Place) -> Iterator[_Found]:
         yield from _of_do(step, place)
     elif isinstance(step, CallStep):
         yield "call", (*place, "call"), "the parts start one after the other, one per pass of 15 s or more"
-        yield "call", (*place, "call"), "after a refusal inside the called playbook the caller's error handler runs as well"
     elif isinstance(step, ParallelStep):
         yield "parallel", (*place, "parallel"), "a handler may run before the other lists have come to their end"
     elif isinstance(step, ApproveStep):
