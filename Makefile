@@ -16,13 +16,14 @@ PYTEST_OPTIONS := -q -n $(WORKERS) -p no:cacheprovider
 OTHER_PYTHONS = $(PYTHON) packaging/list_pythons.py --except $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint test test-here test-lowest test-pythons demo docs bench clean
+.PHONY: help dev lint test test-here test-lowest test-pythons image-pythons demo packs docs bench clean
 
 help:
 	@echo "make demo    show one incident from trigger to sealed evidence, on throw-away data (DIR=folder keeps it there)"
 	@echo "make test    install what the tests need and run all of them; TESTS=pattern runs only those that match"
 	@echo "make dev     the development environment in .venv"
 	@echo "make lint    ruff (check and format) and pyright, strict"
+	@echo "make packs   what SOAR users install, in dist/"
 	@echo "make docs    write again what is generated: the reference pages and the JSON Schemas"
 	@echo "make bench   the benchmarks, with their results as data"
 	@echo "make clean   remove the environments and what builds left behind"
@@ -54,7 +55,7 @@ test: $(VENV)/.dev $(VENV)/.debian
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -k '$(TESTS)'
 endif
 
-test-here: $(VENV)/.dev $(VENV)/.debian
+test-here: $(VENV)/.dev $(VENV)/.debian .venv-sdk/.dev .venv-shuffle/.dev image-pythons
 	@echo "== unit tests, $$($(BIN)/python -V)"
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow'
 	@echo "== slow tests, $$($(BIN)/python -V)"
@@ -82,6 +83,31 @@ test-pythons: $(VENV)/.dev $(VENV)/.debian
 		PATH="$(CURDIR)/.venv-$$version/bin:$$PATH" .venv-$$version/bin/python -m pytest $(PYTEST_OPTIONS) -m 'not slow'; \
 	done
 
+# ---- what the XSOAR pack is held against: the SDK, and Pythons with nothing but what the image holds ----
+
+.venv-sdk/.dev: packaging/xsoar/sdk-packages.txt $(VENV)/.dev
+	@packaging/create-venv.sh $(PYTHON) .venv-sdk
+	$(BIN)/uv pip install -q --python .venv-sdk/bin/python -r $<
+	@touch $@
+
+.venv-image-3.%/.dev: packaging/xsoar/image-packages.txt $(VENV)/.dev
+	@packaging/create-venv.sh "$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.$* //p')" .venv-image-3.$*
+	$(BIN)/uv pip install -q --python .venv-image-3.$*/bin/python -r $<
+	@touch $@
+
+image-pythons: $(VENV)/.dev
+	@set -e; for version in $$($(PYTHON) packaging/list_pythons.py --except 3.13 | cut -d ' ' -f 1); do \
+		$(MAKE) --no-print-directory .venv-image-$$version/.dev; \
+	done
+
+# ---- what the Shuffle app is held against: its SDK, on the Python of its image where there is one ----
+
+.venv-shuffle/.dev: $(METADATA) $(VENV)/.dev
+	@found=$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.10 //p'); \
+		packaging/create-venv.sh "$${found:-$(PYTHON)}" .venv-shuffle
+	$(BIN)/uv pip install -q --python .venv-shuffle/bin/python shuffle-sdk==0.0.41 -e .
+	@touch $@
+
 # ---- the rest ----
 
 $(VENV)/.demo: $(METADATA) packaging/debian-demo-packages.txt | $(BIN)/python
@@ -93,6 +119,10 @@ $(VENV)/.demo: $(METADATA) packaging/debian-demo-packages.txt | $(BIN)/python
 demo: $(VENV)/.demo
 	@$(BIN)/snaphold demo $(if $(DIR),--dir '$(DIR)')
 
+packs: $(VENV)/.dev
+	$(BIN)/python packaging/xsoar_pack.py
+	$(BIN)/python packaging/shuffle_apps.py
+
 docs: $(VENV)/.dev
 	$(BIN)/snaphold config schema configuration > schemas/.new && mv schemas/.new schemas/snaphold.schema.json
 	$(BIN)/snaphold config schema incident > schemas/.new && mv schemas/.new schemas/incident.schema.json
@@ -103,6 +133,6 @@ bench: $(VENV)/.dev $(VENV)/.debian
 	@set -e; for benchmark in bench/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
 
 clean:
-	rm -rf .venv .venv-lowest .venv-3.* build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-3.* .venv-sdk .venv-image-* .venv-shuffle build dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 	rm -rf integrations/*.egg-info

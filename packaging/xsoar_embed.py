@@ -54,7 +54,9 @@ def _imports(tree: ast.Module) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Try):
-            found += _imports(ast.Module(body=[*node.body, *(line for part in node.handlers for line in part.body)], type_ignores=[]))
+            found += _imports(
+                ast.Module(body=[*node.body, *(line for part in node.handlers for line in part.body)], type_ignores=[])
+            )
     return [name for name in found if name.partition(".")[0] == "snaphold"]
 
 

@@ -42,14 +42,14 @@ def integration() -> Entry:
 
 def _configuration() -> list[Entry]:
     connect: Entry = {"section": "Connect"}
-    token = "Made with: snaphold token create."
+    how_made = "Made with: snaphold token create."
     authority = "PEM text of the authority that signed the service's certificate, when it is not a public one."
     return [
         {"display": "Server URL", "name": "url", "type": 0, "required": True, "defaultvalue": "https://snaphold.example.org:8443"}
         | connect,
         {
             "display": "", "displaypassword": "API token", "name": "credentials", "hiddenusername": True, "type": 9,
-            "required": True, "additionalinfo": token,
+            "required": True, "additionalinfo": how_made,
         } | connect,
         {"display": "CA certificate", "name": "ca_certificate", "type": 12, "required": False, "additionalinfo": authority}
         | connect,
@@ -72,7 +72,12 @@ def _command(name: str, entry: AnyAction) -> Entry:
         "name": name,
         "description": f"{title}. {entry.description}",
         "polling": True,
-        "arguments": [*map(_argument, fields_of(entry.request)), *_common(entry), *(_conditions() if waits else []), *_polling()],
+        "arguments": [
+            *map(_argument, fields_of(entry.request)),
+            *_common(entry),
+            *(_conditions(entry) if waits else []),
+            *_polling(),
+        ],
         "outputs": _outputs(entry),
     }
     if entry.effect is not Effect.READS:
@@ -106,11 +111,14 @@ def _common(entry: AnyAction) -> list[Entry]:
     return found
 
 
-def _conditions() -> list[Entry]:
-    return [
+def _conditions(entry: AnyAction) -> list[Entry]:
+    found: list[Entry] = [
         {"name": "until", "description": "When the job is done.", "defaultValue": UNTIL},
         {"name": "fail", "description": "When the job has failed.", "defaultValue": FAIL},
     ]
+    if not names.tells_done(entry):
+        found = [{"name": one["name"], "description": one["description"], "required": True} for one in found]
+    return found
 
 
 def _polling() -> list[Entry]:
@@ -187,7 +195,8 @@ def _self_check() -> Entry:
         "description": "Lists what of this pack is really on the server, what is missing or older, and what to do about it.",
         "arguments": [],
         "outputs": [
-            {"contextPath": f"Snaphold.SelfCheck.{name}", "description": about, "type": "String"} for name, about in fields.items()
+            {"contextPath": f"Snaphold.SelfCheck.{name}", "description": about, "type": "String"}
+            for name, about in fields.items()
         ],
     }
 

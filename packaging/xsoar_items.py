@@ -46,7 +46,7 @@ def incident_field(field: IncidentField) -> Item:
 
 def incident_type() -> Item:
     """Return the incident type. It starts no playbook by itself: which one fits depends on the incident."""
-    periods = {name: 0 for name in ("days", "weeks", "hours", "hoursR", "daysR", "weeksR")}
+    periods = dict.fromkeys(("days", "weeks", "hours", "hoursR", "daysR", "weeksR"), 0)
     return {
         "id": TYPE, "version": -1, "name": TYPE, "color": "#32b278", "layout": LAYOUT, "playbookId": PLAYBOOK, "autorun": False,
         **periods, "extractSettings": {"mode": "Specific", "fieldCliNameToExtractSettings": {}}, "fromVersion": FROM_VERSION,
@@ -59,7 +59,14 @@ def layout() -> Item:
     made = [field.cli_name for field in FIELDS if field.cli_name not in given]
     sections = [_section("given", "What to back up", given, 0), _section("made", "What was done", made, 1)]
     tab = {"id": "snaphold", "name": "Backup", "type": "custom", "sections": sections}
-    return {"id": LAYOUT, "name": LAYOUT, "group": "incident", "version": -1, "fromVersion": FROM_VERSION, "detailsV2": {"tabs": [tab]}}
+    return {
+        "id": LAYOUT,
+        "name": LAYOUT,
+        "group": "incident",
+        "version": -1,
+        "fromVersion": FROM_VERSION,
+        "detailsV2": {"tabs": [tab]},
+    }
 
 
 def _section(id: str, title: str, fields: list[str], x: int) -> Item:
@@ -92,7 +99,7 @@ def dashboard() -> Item:
     """Return the dashboard with its widgets."""
     ours = f'type:"{TYPE}"'
     widgets = [
-        _widget("time", "Mean time to backup", "duration", ours, {"groupBy": [f"{TIMER}(duration,avg)"], "keys": [f"avg|{TIMER}.totalDuration"]}),
+        _widget("time", "Mean time to backup", "duration", ours, {"keys": [f"avg|{TIMER}.totalDuration"]}),
         _widget("success", "Success rate", "pie", ours, {"groupBy": [OUTCOME]}),
         _widget("holds", "Open holds", "number", f"{ours} and -status:closed and snapholdholds:*", {}),
     ]  # fmt: skip
@@ -120,8 +127,10 @@ def _widget(id: str, title: str, kind: str, query: str, params: Item) -> Item:
 def classifier() -> Item:
     """Return the classifier: whatever comes in on its instance is a request for a backup."""
     return {
-        "id": CLASSIFIER, "version": -1, "name": CLASSIFIER, "type": "classification", "description": "Makes backup requests of alerts.",
-        "defaultIncidentType": TYPE, "keyTypeMap": {}, "transformer": {"complex": None, "simple": ""}, "fromVersion": FROM_VERSION,
+        "id": CLASSIFIER, "version": -1, "name": CLASSIFIER, "type": "classification",
+        "description": "Makes backup requests of alerts.",
+        "defaultIncidentType": TYPE, "keyTypeMap": {}, "transformer": {"complex": None, "simple": ""},
+        "fromVersion": FROM_VERSION,
     }  # fmt: skip
 
 
@@ -130,7 +139,8 @@ def mapper() -> Item:
     simple = {"Snaphold Assets": "assets", "Snaphold Category": "category", "Snaphold Incident": "incident_id"}
     fields = {title: {"complex": None, "simple": name} for title, name in sorted(simple.items())}
     return {
-        "id": MAPPER, "version": -1, "name": MAPPER, "type": "mapping-incoming", "description": "Fills the fields of backup requests.",
+        "id": MAPPER, "version": -1, "name": MAPPER, "type": "mapping-incoming",
+        "description": "Fills the fields of backup requests.",
         "defaultIncidentType": TYPE, "mapping": {TYPE: {"dontMapEventToLabels": True, "internalMapping": fields}},
         "fromVersion": FROM_VERSION,
     }  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import logging
 from typing import Any
@@ -10,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snaphold.action import find_action
 from snaphold.domain.incident import Incident
 from snaphold.errors import InputError
 from snaphold.secrets import remember
 from snaphold.soar import xsoar
 from snaphold.soar import xsoar_names as names
+from snaphold.soar.xsoar_call import key_step
 from snaphold.soar.xsoar_incident import incident_id, read_incident
 from snaphold.soar.xsoar_text import plain, result_text
 from support.xsoar_play import shim
@@ -34,10 +38,8 @@ def say(command: str, arguments: dict[str, Any] | None = None, items: dict[str, 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("handlers", "propagate"):
             patch.setattr(logging.getLogger("snaphold"), name, getattr(logging.getLogger("snaphold"), name))
-        try:
+        with contextlib.suppress(SystemExit):
             xsoar.run({**vars(server), "demisto": demisto}, items or {})
-        except SystemExit:
-            pass
     (entry,) = demisto.RESULTS
     return entry
 
@@ -91,7 +93,7 @@ def test_the_items_of_a_loop_have_places_and_no_commas() -> None:
     entry = say(names.ITEMS, {"items": '["a,b", "c"]', "place": "main.each.", "step": "main.each"})
     ((path, value),) = entry["EntryContext"].items()
     assert path.startswith("Snaphold.Items.each(")
-    assert (value["item"], value["place"]) == (["a;b", "c"], ["main.each.0.", "main.each.1."])
+    assert (value["item"], value["place"]) == (["a;b", "c"], ["main.each[a+b].", "main.each[c]."])
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,7 @@ from unittest.mock import patch
 from snaphold.action import Effect, find_action
 from snaphold.engine.interpreter import Interpreter
 from snaphold.engine.run import Reason
-from snaphold.engine.steps import Branch, BranchResult, RunBranch
+from snaphold.engine.steps import Act, Answer, Branch, BranchResult, RunBranch
 from snaphold.errors import ProviderError
 from snaphold.playbook.inputs import bind_inputs
 from snaphold.playbook.load import LoadedPlaybook
@@ -62,13 +63,17 @@ class Commands:
             raise ProviderError("no answer", retryable=action.endswith(".status"))
         return answer
 
+    def client_of(self, _server: object) -> Commands:
+        """Stand in the place of the client of the service."""
+        return self
+
     def run(self, command: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
         """Run a command until it needs no further turn; return its context, or None for an error."""
         if command == "setIncident":
             return {}
         demisto, server = shim()
         with (
-            patch.object(xsoar, "_client", lambda _server: self),
+            patch.object(xsoar, "_client", self.client_of),
             patch.object(xsoar_call.time, "time", lambda: 1000.0 + self.now),
             patch.object(xsoar_call, "SHORTEST_INTERVAL", 1),
         ):
@@ -76,10 +81,8 @@ class Commands:
                 demisto.STATE.clear()
                 demisto.STATE.update({"command": command, "args": arguments, "incident": INCIDENT})
                 demisto.RESULTS.clear()
-                try:
+                with contextlib.suppress(SystemExit):
                     xsoar.run({**vars(server), "demisto": demisto}, {})
-                except SystemExit:
-                    pass
                 (entry,) = demisto.RESULTS
                 if entry["Type"] == server.ERROR_ENTRY:
                     self.texts.append(entry["Contents"])
@@ -91,12 +94,17 @@ class Commands:
                 arguments = entry["PollingArgs"]
 
 
+_COMPILED: dict[str, Any] = {}
+
+
 def walk_there(loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], script: Script, given: Mapping[str, Any]) -> Any:
     """Walk the compiled playbook; return its calls, how it ended, and the commands."""
-    documents = {}
+    documents: dict[str, Any] = {}
     for one in (loaded, *parts.values()):
-        content = next(value for name, value in compile_xsoar(one, parts).files.items() if name.endswith(".yml"))
-        documents[display_name(one.playbook.name)] = load(content)
+        if one.digest not in _COMPILED:
+            content = next(value for name, value in compile_xsoar(one, parts).files.items() if name.endswith(".yml"))
+            _COMPILED[one.digest] = load(content)
+        documents[display_name(one.playbook.name)] = _COMPILED[one.digest]
     commands = Commands(script)
 
     def ask(who: str, title: str, _question: str) -> str | None:
@@ -115,9 +123,20 @@ def walk_there(loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], scri
 
 
 class AllTurns(ScriptedSteps):
-    """Goes on with the other items after one that failed: XSOAR does, and the loss report says so."""
+    """Goes on with the other items after one that failed: XSOAR does, and the loss report says so. Notes the places."""
 
-    def side_by_side(self, branches: list[Branch], at_once: int, run: RunBranch) -> list[BranchResult]:  # type: ignore[override]
+    def __init__(self, script: Script) -> None:
+        super().__init__(script)
+        self.paths: list[str] = []
+
+    def act(self, act: Act) -> Answer:
+        """Note the place of what writes."""
+        if find_action(act.action).effect is not Effect.READS:
+            entry = find_action(act.action)
+            self.paths.append(f"{act.path}[{'+'.join(act.items)}]" if act.items and not entry.key_fields else act.path)
+        return super().act(act)
+
+    def side_by_side(self, branches: Sequence[Branch], at_once: int, run: RunBranch) -> list[BranchResult]:
         """Run all branches."""
         del at_once
         return [run(branch) for branch in branches]
@@ -130,7 +149,7 @@ def run_here(loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], script
     inputs = bind_inputs(loaded.playbook, given, "XSOAR-1")
     result = Interpreter(everything, "XSOAR-1", steps).run(loaded.playbook.name, inputs)
     ending = "done" if result.reason is Reason.NONE else "stopped" if result.handled else "failed"
-    return steps.trace, ending
+    return steps.trace, ending, steps.paths
 
 
 def as_text(calls: list[tuple[str, Any]]) -> list[tuple[str, Any]]:

@@ -106,7 +106,9 @@ class XsoarWalker:
             assert task["loop"]["forEach"] is True
             turns = max(len(value) if isinstance(value, list) else 1 for value in arguments.values())
         for turn in range(turns):
-            given = {key: value[turn] if task.get("loop") and isinstance(value, list) else value for key, value in arguments.items()}
+            given = {
+                key: value[turn] if task.get("loop") and isinstance(value, list) else value for key, value in arguments.items()
+            }
             assert all("," not in value for value in given.values() if task.get("loop") and isinstance(value, str)), given
             ended = self.walk(name, given)
             if ended.halted:

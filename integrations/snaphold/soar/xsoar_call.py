@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import Any
 from snaphold.action import AnyAction, Effect
 from snaphold.domain.outcome import Outcome
 from snaphold.errors import InputError, ProviderError, TimedOutError, UnknownOutcomeError
-from snaphold.execute import action_key, validate
+from snaphold.execute import LONGEST_KEY_VALUES, action_key, validate
 from snaphold.fields import FieldShape, Kind, fields_of
 from snaphold.playbook.condition import holds
 from snaphold.playbook.reference import with_result
@@ -29,6 +31,8 @@ INTERVAL_SECONDS, TIMEOUT_SECONDS = 30, 21600
 """XSOAR's own timeout of ten minutes is too short for a backup."""
 SHORTEST_INTERVAL, LONGEST_TIMEOUT = 5, 7 * 86400
 UNTIL, FAIL = '$result.state == "done"', '$result.state == "failed"'
+_ITEM = re.compile(r"\[([^\]]*)\]")
+_PRINTABLE = re.compile(r"[\x21-\x7e]*")
 GOOD = (Outcome.SUCCEEDED.value, Outcome.PARTIAL.value)
 
 
@@ -62,13 +66,29 @@ class Use:
         if self.entry.effect is Effect.READS:
             return ""
         incident = incident_id(self.server.demisto.incident() or {}, self.arguments)
-        return action_key(self.entry, self.given, incident, self.step, _whole(self.arguments, "generation", 1, 1, 1_000_000))
+        generation = _whole(self.arguments, "generation", 1, 1, 1_000_000)
+        return action_key(self.entry, self.given, incident, key_step(self.step, self.entry), generation)
 
     def call(self) -> dict[str, Any] | Job:
         """Carry out the action; return its result, or the job that goes on in the service."""
         incident = read_incident(self.server.demisto.incident() or {}, self.arguments)
         why = str(self.arguments.get("justification") or "")
         return self.client.call(self.entry.name, self.given, key=self.key, justification=why, incident=incident)
+
+
+def key_step(step: str, entry: AnyAction) -> str:
+    """Return the step of the idempotency key as the local runner names it, so that either finds what the other did.
+
+    The playbook's own name is left out; the items of loops are named only where the action has no key values of its own.
+    """
+    items = [item.replace("+", ",") for item in _ITEM.findall(step)]
+    path = _ITEM.sub("", step)
+    path = path.partition(".")[2] or path
+    if not items or entry.key_fields:
+        return path
+    told = "+".join(items)
+    plain_enough = len(told) <= LONGEST_KEY_VALUES and _PRINTABLE.fullmatch(told)
+    return f"{path}[{told if plain_enough else hashlib.sha256(told.encode()).hexdigest()[:16]}]"
 
 
 def run_action(use: Use) -> Any:

@@ -30,7 +30,8 @@ def list_items(server: Server, arguments: Mapping[str, Any]) -> Any:
     if len(items) > MOST_ITEMS:
         raise InputError(f"the loop has {len(items)} items", f"at most {MOST_ITEMS} can be run")
     place, step = str(arguments.get("place") or ""), str(arguments.get("step") or "")
-    places = [f"{place[:-1]}.{index}." for index in range(len(items))]
+    # Named by the item, not by its number: a second run may meet the items in another order.
+    places = [f"{place[:-1]}[{item.replace(',', '+')}]." for item in items]
     # XSOAR takes text with commas apart, and a list of one item is handed on as text: no item may hold a comma.
     safe = [item.replace(",", ";") for item in items]
     path = f"{names.ITEMS_PREFIX}.{step.rpartition('.')[2]}(val.step && val.step == obj.step)"

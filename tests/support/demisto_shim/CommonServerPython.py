@@ -19,7 +19,7 @@ def register_module_line(module_name: str, start_end: str, line: int) -> None:
     demisto.debug(f"{module_name} {start_end} {line}")
 
 
-def __line__() -> int:
+def __line__() -> int:  # noqa: N807  the name is the server's
     """Return the line of the caller."""
     return sys._getframe(1).f_lineno
 
@@ -115,7 +115,11 @@ def polling_function(
             following = dict(result.args_for_next_run or args)
             # The next message is not shown again; any text in this argument hides it.
             following["hide_polling_output"] = True
-            shown = None if args.get("hide_polling_output") else (result.partial_result or CommandResults(readable_output=poll_message))
+            shown = (
+                None
+                if args.get("hide_polling_output")
+                else (result.partial_result or CommandResults(readable_output=poll_message))
+            )
             answer = shown or CommandResults(readable_output="")
             answer.scheduled_command = ScheduledCommand(name, interval, following, timeout)
             return answer

@@ -5,6 +5,7 @@ Usage: run_script.py SCRIPT < requests.json. One process runs all requests one a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 def main() -> None:
     """Run every request and print what each gave to the war room, and how long it took."""
-    import CommonServerPython as server
+    import CommonServerPython as server  # noqa: N813
     import demistomock
 
     code = compile(Path(sys.argv[1]).read_text(encoding="utf-8"), sys.argv[1], "exec")
@@ -24,10 +25,8 @@ def main() -> None:
         demistomock.RESULTS.clear()
         names = {**vars(server), "demisto": demistomock, "__name__": "__builtin__"}
         began = time.perf_counter()
-        try:
+        with contextlib.suppress(SystemExit):
             exec(code, names)  # noqa: S102  this is how the server runs it
-        except SystemExit:
-            pass
         answers.append({"entries": list(demistomock.RESULTS), "seconds": time.perf_counter() - began})
     json.dump(answers, sys.stdout)
 
