@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from snaphold.service.tokens import create_token
 from support.ledgers import NOW, actor, configure
 from support.needs import need_program
 from support.service_lab import ServiceLab
+from support.service_process import Serving
 from support.small_estate import build, snaphold
 
 
@@ -118,23 +118,6 @@ def test_a_body_in_chunks_counts_too(lab: ServiceLab) -> None:
         headers={"Authorization": f"Bearer {lab.tokens['ana']}", "Content-Type": "application/json"},
     )  # fmt: skip
     assert reply.status_code == 413
-
-
-class Serving:
-    """A service as a process of its own, in a small estate."""
-
-    def __init__(self, folder: Path, *words: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "snaphold", "serve", "--port", "0", "--json", *words],
-            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert self.process.stdout is not None
-        self.url: str = json.loads(self.process.stdout.readline())["url"]
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=60)
-        return self.process.returncode, out, err
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from snaphold.engine.plan import Plan
 from snaphold.engine.run import Run, runs_folder
-from snaphold.errors import SnapholdError, StorageError
+from snaphold.errors import InputError, SnapholdError, StorageError
 from snaphold.ledger.entry import canonical
 from snaphold.recorded import restore_error
 from snaphold.runtime import Runtime
@@ -54,12 +54,19 @@ def _await_beginning(runtime: Runtime, plan: Plan, reader: int) -> Run:
         said = os.read(reader, LONGEST_LINE)
         if not said.endswith(b"\n"):
             break  # it died without a word
-        raise restore_error(json.loads(said), "the start of the run")
+        raise _for_caller(restore_error(json.loads(said), "the start of the run"), plan)
     raise SnapholdError(
         f"it is not known whether {plan.run} began",
         f"its process did not register it within {BEGIN_WITHIN_SECONDS:g} s; its log is {_log(runtime, plan.run)}",
         f"GET /v1/runs/{plan.run}, or repeat the request: the same run is never started twice",
     )
+
+
+def _for_caller(error: SnapholdError, plan: Plan) -> SnapholdError:
+    """Return the error as the caller of the service should see it: by then the request itself was found to be good."""
+    if not isinstance(error, InputError):
+        return error
+    return SnapholdError(f"{plan.run} could not begin", f"{error.what}: {error.why or ''}", error.do)
 
 
 def _spawn(runtime: Runtime, config: Path, token: str, plan: Plan, writer: int) -> subprocess.Popen[bytes]:

@@ -17,7 +17,12 @@ from types import FrameType
 import uvicorn
 
 from snaphold.action import AnyAction
+from snaphold.clock import SystemClock
+from snaphold.config import load_configuration
+from snaphold.domain.people import Actor
 from snaphold.errors import InputError, StorageError
+from snaphold.identity import current_login
+from snaphold.ledger import open_ledger
 from snaphold.runtime import Runtime
 from snaphold.service.app import build_app
 from snaphold.service.callers import LONGEST_WAIT_SECONDS, Service
@@ -40,6 +45,16 @@ class Place:
     port: int = 8443
     certificate: Path | None = None
     key: Path | None = None
+
+
+def open_service_runtime(config: Path) -> Runtime:
+    """Return the runtime of the service. Its account needs to be no person: every request brings its own.
+
+    Raises ConfigurationError, MissingToolError or StorageError.
+    """
+    configuration, clock = load_configuration(config), SystemClock()
+    nobody = Actor(id="service", name="Snaphold service", roles=(), login=current_login(), uses_grants=False)
+    return Runtime(configuration, open_ledger(configuration, clock), clock, nobody)
 
 
 class Listening:

@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from snaphold.cli.options import add_runtime_options, runtime_of
+from snaphold.cli.options import add_config_option
 from snaphold.cli.output import Writer
 from snaphold.errors import EXIT_DONE, MissingToolError
 from snaphold.secrets import redact
@@ -16,7 +16,7 @@ TLS_PORT, PLAIN_PORT = 8443, 8080
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `serve`."""
-    add_runtime_options(parser)
+    add_config_option(parser)
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (default 127.0.0.1)")
     parser.add_argument(
         "--port", type=_port, metavar="N", help=f"default {TLS_PORT} with TLS and {PLAIN_PORT} without; 0: the system chooses"
@@ -42,19 +42,20 @@ class _Formatter(logging.Formatter):
 
 def run(arguments: argparse.Namespace, writer: Writer) -> int:
     """Serve until SIGTERM or Ctrl-C; return 0 after an ordered end."""
-    runtime = runtime_of(arguments)
     try:
-        from snaphold.service.server import Listening, Place
+        from snaphold.service.server import Listening, Place, open_service_runtime
     except ModuleNotFoundError as error:
         raise MissingToolError(
             f"the Python package {error.name} is not installed", "the service needs it", "pip install 'snaphold[service]'"
         ) from error
     from snaphold.config import find_configuration
 
+    config = find_configuration(arguments.config).resolve()
+    runtime = open_service_runtime(config)
     _log(quiet=arguments.quiet)
     port = arguments.port if arguments.port is not None else TLS_PORT if arguments.tls_cert else PLAIN_PORT
     place = Place(arguments.host, port, arguments.tls_cert, arguments.tls_key)
-    listening = Listening(runtime, find_configuration(arguments.config).resolve(), place)
+    listening = Listening(runtime, config, place)
     text = f"listening on {listening.url}; {listening.url}/openapi.json describes the API"
     left = listening.serve(lambda: writer.event("listening", {"url": listening.url}, text))
     writer.event("stopped", {"actions_left": left}, "stopped" + (f"; {left} actions were still at work" if left else ""))

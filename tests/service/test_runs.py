@@ -1,0 +1,137 @@
+"""Runs and approvals over the service, with the real command, a real playbook and a restart in the middle."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from snaphold.identity import current_login
+from support.service_process import Serving
+from support.small_estate import INCIDENT, build, snaphold
+
+PLAYBOOK = """apiVersion: snaphold/v1
+kind: Playbook
+metadata:
+  name: asked
+  id: playbook--22222222-2222-4222-8222-222222222222
+  version: "1.0.0"
+  change_record: CHG1
+inputs:
+  text: {type: string, default: nothing, description: Text that is not used.}
+steps:
+  - id: look
+    title: Classify
+    do: triage.classify_assets
+  - id: gate
+    title: Ask
+    approve: {ask: "Go on with $inputs.text?", from: group/managers, within: 10m}
+  - id: again
+    title: Order
+    do: triage.order_by_dependency
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    estate = build(tmp_path)
+    text = (estate / "snaphold.yaml").read_text()
+    text = text.replace("roles:", f"  - {{id: ben, name: Ben Okoro, logins: [{current_login()}]}}\nroles:")
+    text += "  - {name: managers, members: [ana, ben]}\nplaybooks: playbooks\n"
+    (estate / "snaphold.yaml").write_text(text)
+    (estate / "playbooks").mkdir()
+    (estate / "playbooks/asked.yaml").write_text(PLAYBOOK)
+    return estate
+
+
+def token(folder: Path, person: str, *words: str) -> dict[str, str]:
+    made = snaphold(folder, "token", "create", "--as", person, "--person", person, "--json", *words)
+    assert made.code == 0, made.err
+    return {"Authorization": f"Bearer {json.loads(made.out)['token']}", "X-Snaphold-Justification": "A test"}
+
+
+def until(look: Callable[[], Any], wanted: Callable[[Any], object]) -> Any:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = look()
+        if wanted(found):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"it did not come to it: {look()}")
+
+
+@pytest.mark.slow
+def test_a_run_waits_for_an_approval_over_a_restart_of_the_service(folder: Path) -> None:
+    ana, plain, ben = token(folder, "ana", "--may-approve"), token(folder, "ben"), token(folder, "ben", "--may-approve")
+    wanted = {"playbook": "asked", "incident": INCIDENT, "inputs": {"text": "it"}}
+    serving = Serving(folder)
+    try:
+        started = requests.post(f"{serving.url}/v1/runs", json=wanted, headers=ana, timeout=60)
+        assert started.status_code == 202, started.text
+        place = started.headers["Location"]
+        waiting = until(
+            lambda: requests.get(serving.url + place, headers=ana, timeout=10).json(), lambda run: run["status"] == "waiting"
+        )
+        assert (waiting["driven"], waiting["requested_by"]) == (True, "ana")
+        again = requests.post(f"{serving.url}/v1/runs", json={**wanted, "incident": "INC-1"}, headers=ana, timeout=60)
+        assert (again.status_code, again.json()["id"]) == (200, waiting["id"])
+        other = requests.post(f"{serving.url}/v1/runs", json={**wanted, "inputs": {"text": "else"}}, headers=ana, timeout=60)
+        assert (other.status_code, "generation 2" in other.json()["do"]) == (409, True)
+    finally:
+        assert serving.end()[0] == 0
+    serving = Serving(folder)
+    try:
+        assert requests.get(serving.url + place, headers=ana, timeout=10).json()["driven"] is True
+        (asked,) = requests.get(f"{serving.url}/v1/approvals?state=waiting", headers=ana, timeout=10).json()["approvals"]
+        assert (asked["ask"], asked["may_answer"]) == ("Go on with it?", ["ben"])
+        answer = f"{serving.url}/v1/approvals/{asked['id']}"
+        yes = {"decision": "approved", "reason": "Confirmed by telephone"}
+        for headers, why in ((ana, "requester"), (plain, "was not made for approvals")):
+            refused = requests.post(answer, json=yes, headers=headers, timeout=10)
+            assert (refused.status_code, why in refused.json()["why"]) == (403, True), refused.text
+        assert requests.post(answer, json={**yes, "reason": " "}, headers=ben, timeout=10).status_code == 422
+        assert requests.post(answer + "0", json=yes, headers=ben, timeout=10).status_code == 404
+        given = requests.post(answer, json=yes, headers=ben, timeout=10)
+        assert (given.status_code, given.json()["state"]) == (200, "approved"), given.text
+        done = until(lambda: requests.get(serving.url + place, headers=ana, timeout=10).json(), lambda run: run["ended_at"])
+        assert (done["status"], [line["outcome"] for line in done["steps"]]) == ("done", ["succeeded", "approved", "succeeded"])
+        assert requests.post(answer, json=yes, headers=ben, timeout=10).status_code == 422
+        (listed,) = requests.get(f"{serving.url}/v1/runs?incident=INC-1", headers=ben, timeout=10).json()["runs"]
+        assert "steps" not in listed
+    finally:
+        serving.end()
+    trail = snaphold(folder, "audit", "verify")
+    assert trail.code in (0, 3), trail.err
+
+
+@pytest.mark.slow
+def test_a_run_that_cannot_begin_is_told_and_nothing_is_registered(folder: Path) -> None:
+    ana = token(folder, "ana")
+    serving = Serving(folder)
+    try:
+        url = f"{serving.url}/v1/runs"
+        for body, status, words in (
+            ({"playbook": "nothing", "incident": INCIDENT}, 422, "no playbook"),
+            ({"playbook": "../playbooks/asked.yaml", "incident": INCIDENT}, 422, "wrong"),
+            ({"playbook": "asked.yaml", "incident": INCIDENT}, 422, "no playbook"),
+            ({"playbook": "auto", "incident": INCIDENT}, 422, "no playbook is configured"),
+            ({"playbook": "asked", "incident": INCIDENT, "inputs": {"txt": "x"}}, 422, "inputs of the playbook"),
+            ({"playbook": "asked", "incident": "INC-9"}, 422, "not known here"),
+        ):
+            reply = requests.post(url, json=body, headers=ana, timeout=60)
+            assert (reply.status_code, words in reply.json()["detail"]) == (status, True), reply.text
+        silent = {name: value for name, value in ana.items() if name == "Authorization"}
+        assert requests.post(url, json={"playbook": "asked", "incident": INCIDENT}, headers=silent, timeout=60).status_code == 400
+        assert requests.get(url, headers=ana, timeout=10).json() == {"runs": []}
+        assert requests.get(f"{url}/RUN-none", headers=ana, timeout=10).status_code == 404
+        (folder / "snaphold.yaml").write_text("broken: [")
+        reply = requests.post(url, json={"playbook": "asked", "incident": INCIDENT}, headers=ana, timeout=60)
+        assert (reply.status_code, "snaphold.yaml" in reply.json()["why"]) == (424, True), reply.text
+        assert requests.get(url, headers=ana, timeout=10).json() == {"runs": []}
+    finally:
+        serving.end()
