@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timezone
 
 import pytest
 
 from snaphold.clock import FixedClock
 from support.golden import Golden
+from support.seaweed import Seaweed, run_seaweed
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,3 +29,10 @@ def clock() -> FixedClock:
 def golden(request: pytest.FixtureRequest) -> Golden:
     """Generated files that are committed."""
     return Golden(regenerate=bool(request.config.getoption("--regenerate")))
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    """A real S3 store with Object Lock; started by the first test that asks for it."""
+    with run_seaweed(tmp_path_factory.mktemp("seaweed")) as store:
+        yield store

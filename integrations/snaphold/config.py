@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJsonSchema, model_validator
 
-from snaphold.clock import Duration
+from snaphold.clock import Duration, Positive
 from snaphold.config_examples import EXAMPLES
 from snaphold.domain.asset import Asset
 from snaphold.domain.classification import ClassificationRule
@@ -22,6 +22,7 @@ from snaphold.domain.tier import Tier
 from snaphold.domain.value import Identifier, Value
 from snaphold.errors import ConfigurationError, InputError, Problem
 from snaphold.secrets import SecretReference
+from snaphold.vault.settings import VaultSettings
 
 if TYPE_CHECKING:
     from snaphold.documents import Document
@@ -44,15 +45,6 @@ def _is_date(text: str) -> bool:
         return False
     return True
 
-
-def _check_positive(length: timedelta) -> timedelta:
-    if length <= timedelta(0):
-        raise ValueError("must be longer than 0s")
-    return length
-
-
-Positive = Annotated[Duration, AfterValidator(_check_positive)]
-"""A duration that is not empty."""
 
 Day = Annotated[
     str, AfterValidator(_check_date), WithJsonSchema({"type": "string", "pattern": r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$"})
@@ -80,7 +72,11 @@ class SeverityRule(Value):
     severity: Severity = Field(description="1 (worst) to 5.", examples=[1])
     category: Identifier | None = Field(default=None, description="Only for this category.", examples=["ransomware"])
     playbook: Identifier = Field(description="The playbook to run.", examples=["ransomware-response"])
-    backup: BackupKind = Field(default=BackupKind.FULL, description="full or incremental.", examples=["full"])
+    backup: BackupKind = Field(
+        default=BackupKind.FULL,
+        description="full reads every byte again; incremental trusts what times say. rclone always copies everything.",
+        examples=["full"],
+    )
 
 
 class Pool(Value):
@@ -172,6 +168,11 @@ class EvidenceSettings(Value):
     )
     signing_key: SecretReference = Field(
         default="file:keys/custodian", description="Ed25519 key in OpenSSH form.", examples=["file:keys/custodian"]
+    )
+    vault: VaultSettings = Field(
+        default=VaultSettings(),
+        description="Where finished packages rest; left out: only in the store.",
+        examples=[{"kind": "s3", "bucket": "evidence-vault", "mode": "compliance", "keep": "365d"}],
     )
     time_stamping: TimeStamping | None = Field(
         default=None,

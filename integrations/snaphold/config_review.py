@@ -178,6 +178,16 @@ def _people(configuration: Configuration) -> Iterator[str]:
 
 def _evidence(configuration: Configuration) -> Iterator[str]:
     yield from _secret("the signing key", configuration.evidence.signing_key, configuration)
+    vault = configuration.evidence.vault
+    for name, reference in (("access key", vault.access_key), ("secret key", vault.secret_key)):
+        if reference is not None:
+            yield from _secret(f"the {name} of the vault", reference, configuration)
+    if vault.ca_file and not configuration.path(vault.ca_file).is_file():
+        yield f"the certificate file {vault.ca_file} of the vault does not exist"
+    if vault.kind == "s3" and vault.allow_unlocked_bucket == vault.bucket:
+        yield f"the vault {vault.bucket} may be without Object Lock: whoever may delete there can delete evidence"
+    if vault.endpoint.startswith("http://"):
+        yield f"the vault is reached without encryption: {vault.endpoint}"
     stamping = configuration.evidence.time_stamping
     if stamping is not None and not configuration.path(stamping.ca_file).is_file():
         yield f"the time-stamping authority's root {stamping.ca_file} does not exist"

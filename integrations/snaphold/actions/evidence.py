@@ -15,6 +15,7 @@ from snaphold.context import Context
 from snaphold.domain.authority import EvidenceRecord
 from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import RestorePoint
+from snaphold.domain.stored_package import StoredPackage
 from snaphold.errors import EvidenceError, InputError
 
 _LONGEST_INCIDENT = 100
@@ -44,6 +45,9 @@ class SealedEvidence(Result):
 
     evidence: str = Field(default="", description="Id of the package.", examples=["EV-INC-2026-0042-0a1b2c3d"])
     path: str = Field(default="", description="Folder of the package.", examples=["/vault/EV-INC-2026-0042-0a1b2c3d"])
+    vault: str = Field(
+        default="", description="Address in the remote vault, if any.", examples=["s3://evidence/EV-INC-2026-0042-0a1b2c3d"]
+    )
     manifest_sha256: str = Field(default="", description="SHA-256 of the tag manifest.", examples=["00" * 32])
     timestamped: bool = Field(default=False, description="Whether an authority time-stamped the signature.", examples=[True])
 
@@ -102,17 +106,20 @@ def seal(request: SealEvidence, context: Context) -> SealedEvidence:
     from snaphold.evidence.signature import load_signer
     from snaphold.evidence.timestamp import configured_stamp
     from snaphold.evidence.trust import write_trust
-    from snaphold.vault.local import LocalVault, remove_tree, storage_errors
+    from snaphold.vault.local import remove_tree, storage_errors
+    from snaphold.vault.registry import lock_until, open_vault
 
     evidence_id = f"EV-{context.incident.id[:_LONGEST_INCIDENT]}-{hashlib.sha256(context.key.encode()).hexdigest()[:8]}"
-    vault = LocalVault(context.configuration.path(context.configuration.evidence.store))
+    vault = open_vault(context.configuration, context.clock)
     done = vault.find(evidence_id)
     if done is not None:
-        return _sealed_before(done, context)
+        return _sealed_before(done, vault.stored(evidence_id), context)
     points, findings = _choose(request, context)
     signer = load_signer(context.configuration)
     write_trust(context.configuration, signer.public_key, context.clock.now())
     full = request.content is Content.FULL
+    until = lock_until(context.configuration, [point.asset for point in points], context.clock.now())
+    place = vault.place(evidence_id, until)
     scratch = context.configuration.state_folder / "scratch" / evidence_id
     try:
         with storage_errors(f"the scratch folder {scratch} cannot be made"):
@@ -120,12 +127,12 @@ def seal(request: SealEvidence, context: Context) -> SealedEvidence:
             scratch.mkdir(parents=True, mode=0o700)
         pairs = [restore(point, context, scratch) if full else keep_inventory(point) for point in points]
         sources, checks = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-        place = vault.folder / evidence_id
         plan = make_plan(evidence_id, points, sources, checks, context, full=full, place=place)
         staged = vault.stage(evidence_id)
         stamp = configured_stamp(context.configuration)
         sealed = build_package(staged, plan, signer=signer, clock=context.clock, stamp=stamp, progress=context.progress)
-        path = vault.commit(staged, evidence_id)
+        context.progress(f"{evidence_id}: putting it into the vault")
+        path = vault.commit(staged, evidence_id, retain_until=until)
     finally:
         remove_tree(scratch)
     findings += [f"{check.restore_point}: {finding}" for check in checks for finding in check.findings]
@@ -143,6 +150,7 @@ def seal(request: SealEvidence, context: Context) -> SealedEvidence:
         timestamped=sealed.timestamped,
         restore_points=tuple(point.id for point in points),
         payload_bytes=sealed.payload_bytes,
+        vault=vault.stored(evidence_id),
     )
     return _result(record, Outcome.PARTIAL if partial else Outcome.SUCCEEDED, findings, context)
 
@@ -163,7 +171,7 @@ def _choose(request: SealEvidence, context: Context) -> tuple[list[RestorePoint]
     return usable, [f"{point.id} is left out: its backup ended as {point.outcome.value}" for point in left_out]
 
 
-def _sealed_before(package: Path, context: Context) -> SealedEvidence:
+def _sealed_before(package: Path, stored: StoredPackage | None, context: Context) -> SealedEvidence:
     """Return the result for a package that an earlier attempt under the same key had finished."""
     from snaphold.evidence import layout
     from snaphold.evidence.hashing import hash_file
@@ -186,6 +194,7 @@ def _sealed_before(package: Path, context: Context) -> SealedEvidence:
         timestamped=(package / layout.TIMESTAMP_REPLY).exists(),
         restore_points=tuple(point.id for point in metadata.restore_points),
         payload_bytes=sum(item.bytes for item in metadata.payload),
+        vault=stored,
     )
     findings = [f"{check.restore_point}: {finding}" for check in metadata.inventories for finding in check.findings]
     return _result(record, Outcome.PARTIAL if findings else Outcome.SUCCEEDED, findings, context)
@@ -198,6 +207,7 @@ def _result(record: EvidenceRecord, outcome: Outcome, findings: list[str], conte
         findings=findings,
         evidence=record.id,
         path=record.path,
+        vault=record.vault.uri if record.vault else "",
         manifest_sha256=record.tag_manifest_sha256,
         timestamped=record.timestamped,
     )
@@ -207,26 +217,39 @@ def _result(record: EvidenceRecord, outcome: Outcome, findings: list[str], conte
 def verify(request: VerifyEvidence, context: Context) -> EvidenceVerification:
     """Verify a sealed package: every digest, the signature, the time stamp and the chain of custody.
 
+    A package in a remote vault is fetched from there, version by version, and its locks are looked at.
     The keys come from the trust folder of the configuration, the expected digest of the tag manifest from the register.
     """
     from snaphold.evidence import layout
     from snaphold.evidence.hashing import hash_file
-    from snaphold.evidence.verify import Status, load_trust, verify_package
+    from snaphold.evidence.verify import Fault, Status, load_trust, verify_package
+    from snaphold.vault.base import ReadBack
+    from snaphold.vault.registry import open_vault
 
     settings = context.configuration.evidence
     record = context.ledger.record(EvidenceRecord, request.evidence)
     if record is None:
         known = ", ".join(item.id for item in context.ledger.records(EvidenceRecord, context.incident.id)) or "none"
         raise InputError(f"there is no evidence {request.evidence!r}", f"of this incident: {known}", "check the id")
-    package = Path(record.path)
-    if not package.is_dir():
-        message = f"{package}: the package is gone"
-        return EvidenceVerification(outcome=Outcome.FAILED, findings=[message], status=Status.FAILED.value, faults=[message])
-    trust = load_trust(context.configuration.path(settings.trust))
-    report = verify_package(package, trust, identity=record.signed_by, clock=context.clock)
-    manifest = package / layout.TAG_MANIFEST
-    if manifest.is_file() and hash_file(manifest).sha256 != record.tag_manifest_sha256:
-        report.add(Status.FAILED, layout.TAG_MANIFEST, "is not the one that was sealed: the register has another digest")
+    with tempfile.TemporaryDirectory(prefix="snaphold-verify-", dir=_scratch(context)) as folder:
+        if record.vault is not None:
+            # What counts is what the vault holds; the working copy is verified by `snaphold evidence verify`.
+            back = open_vault(context.configuration, context.clock, holding=record.vault).read_back(
+                record.id, Path(folder) / record.id, recorded=record.vault
+            )
+        else:
+            back = ReadBack(Path(record.path))
+        if not back.folder.is_dir():
+            gone = list(back.faults) or [f"{back.folder}: the package is gone"]
+            return EvidenceVerification(outcome=Outcome.FAILED, findings=gone, status=Status.FAILED.value, faults=gone)
+        trust = load_trust(context.configuration.path(settings.trust))
+        report = verify_package(back.folder, trust, identity=record.signed_by, clock=context.clock)
+        manifest = back.folder / layout.TAG_MANIFEST
+        if manifest.is_file() and hash_file(manifest).sha256 != record.tag_manifest_sha256:
+            report.add(Status.FAILED, layout.TAG_MANIFEST, "is not the one that was sealed: the register has another digest")
+    report.faults[:0] = [Fault(Status.FAILED, "vault", fault) for fault in back.faults]
+    report.faults[:0] = [Fault(Status.UNVERIFIABLE, "vault", fault) for fault in back.unreadable]
+    report.notes += [f"vault: {note}" for note in back.notes]
     faults = [str(fault) for fault in report.faults[:_SHOWN_FAULTS]]
     outcomes = {
         Status.VERIFIED: Outcome.SUCCEEDED,
@@ -237,6 +260,16 @@ def verify(request: VerifyEvidence, context: Context) -> EvidenceVerification:
     return EvidenceVerification(
         outcome=outcomes[report.status], findings=[*faults, *report.notes], status=report.status.value, faults=faults
     )
+
+
+def _scratch(context: Context) -> Path:
+    """Return the folder for what is fetched; made when it is missing."""
+    from snaphold.vault.local import storage_errors
+
+    folder = context.configuration.state_folder / "scratch"
+    with storage_errors(f"the scratch folder {folder} cannot be made"):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
 
 
 @action("evidence.compare", title="Compare two states", effect=Effect.READS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pydantic import Field
 
@@ -15,8 +15,7 @@ from snaphold.domain.restore_point import RestorePoint
 from snaphold.errors import InputError, SnapholdError
 from snaphold.providers.base import Support, Verb
 from snaphold.validation import suggest
-
-REGISTER_ONLY = "register only"
+from snaphold.vault.local import REGISTER_ONLY
 
 
 class PlaceHold(Request):
@@ -61,7 +60,8 @@ def place(request: PlaceHold, context: Context) -> HoldsPlaced:
             placed.append(unreleased.id)
             continue
         hold_id = _hold_id(context.incident.id, subject.id, request.reason, len(mine))
-        enforced_by, fault = _enforce(subject, hold_id, context)
+        others = {hold.id for hold in standing if hold.subject == subject.id and hold.released_at is None}
+        enforced_by, fault = _enforce(subject, hold_id, others, context)
         if fault:
             weakened = True
             findings.append(f"{subject.id} is held in the register only: {fault}")
@@ -98,10 +98,10 @@ def _find_subjects(names: Sequence[str], context: Context) -> list[RestorePoint 
     return [known[name] for name in dict.fromkeys(names)] if names else list(known.values())
 
 
-def _enforce(subject: RestorePoint | EvidenceRecord, hold: str, context: Context) -> tuple[str, str]:
+def _enforce(subject: RestorePoint | EvidenceRecord, hold: str, others: Collection[str], context: Context) -> tuple[str, str]:
     """Return how the storage enforces the hold, and what went wrong. A storage that fails never prevents the hold."""
     if isinstance(subject, EvidenceRecord):
-        return f"{REGISTER_ONLY}: the package's folder is read-only", ""
+        return _enforce_on_evidence(subject, {hold, *others}, context)
     try:
         provider = context.provider(subject.pool)
         description = provider.describe()
@@ -115,6 +115,20 @@ def _enforce(subject: RestorePoint | EvidenceRecord, hold: str, context: Context
     if held != subject:
         context.stage(held)
     return f"{description.engine}: {capability.detail or 'enforced by the storage'}", ""
+
+
+def _enforce_on_evidence(subject: EvidenceRecord, holds: Collection[str], context: Context) -> tuple[str, str]:
+    """Have the vault hold a package while the register knows holds on it; same answer as `_enforce`."""
+    from snaphold.vault.registry import open_vault
+
+    if subject.vault is None:
+        return f"{REGISTER_ONLY}: the package's folder is read-only", ""
+    try:
+        enforced = open_vault(context.configuration, context.clock, holding=subject.vault).set_legal_hold(subject.id, holds)
+    except SnapholdError as error:
+        fault = f"{error.what}: {error.why}" if error.why else error.what
+        return f"{REGISTER_ONLY}: {fault}", fault
+    return enforced, enforced.removeprefix(f"{REGISTER_ONLY}: ") if enforced.startswith(REGISTER_ONLY) else ""
 
 
 def _hold_id(incident: str, subject: str, reason: str, released: int) -> str:

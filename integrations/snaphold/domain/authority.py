@@ -6,6 +6,7 @@ from enum import Enum
 
 from pydantic import Field
 
+from snaphold.domain.stored_package import StoredPackage
 from snaphold.domain.value import Identifier, Moment, Value
 
 
@@ -116,4 +117,5 @@ class EvidenceRecord(Value):
     timestamped: bool
     restore_points: tuple[Identifier, ...] = ()
     payload_bytes: int = 0
+    vault: StoredPackage | None = Field(default=None, description="Where it rests beside `path`; none: only there.")
     status: str = "sealed"

@@ -45,7 +45,7 @@ class PackagePlan:
     asset_names: tuple[str, ...] = ()
     approvers: tuple[str, ...] = ()
     quiesce: str = ""
-    place: str = ""
+    place: Place = field(default_factory=Place)
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def _open_custody(
             "event": CustodyEvent.SEALED,
             "released_by": who,
             "digests": _digests(folder, files),
-            "place": Place(system=platform.node(), uri=plan.place, immutability="read-only files; nothing stronger"),
+            "place": plan.place,
             "notes": notes,
         }
     )

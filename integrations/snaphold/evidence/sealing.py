@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 from snaphold.context import Context
 from snaphold.domain.authority import Approval, ApprovalState, Grant, Hold, PromotionException
 from snaphold.domain.restore_point import RestorePoint
+from snaphold.domain.stored_package import RestingPlace
 from snaphold.errors import EvidenceError, StorageError
+from snaphold.evidence.custody_record import Place
 from snaphold.evidence.hashing import hash_file
 from snaphold.evidence.inventory import inventory_roots, read_inventory
 from snaphold.evidence.metadata import EvidenceMetadata, InventoryCheck, ProviderRecord, Tool
@@ -68,7 +71,7 @@ def make_plan(
     context: Context,
     *,
     full: bool,
-    place: Path,
+    place: RestingPlace,
 ) -> PackagePlan:
     """Return the plan of a package for these restore points."""
     ledger, incident = context.ledger, context.incident
@@ -116,7 +119,7 @@ def make_plan(
         asset_names=tuple(sorted({point.asset for point in points})),
         approvers=tuple(votes),
         quiesce="; ".join(sorted({f"{point.asset}: {point.consistency}" for point in points})),
-        place=place.as_uri(),
+        place=Place(system=platform.node(), **dict(place)),
     )
 
 

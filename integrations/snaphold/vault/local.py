@@ -7,15 +7,20 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
+from snaphold.domain.stored_package import RestingPlace, StoredPackage
 from snaphold.domain.value import IDENTIFIER_PATTERN
 from snaphold.errors import InputError, StorageError
+from snaphold.vault.base import ReadBack
 
 WRITABLE_FOLDER = "custody"
 """The one part of a package that grows after it is sealed."""
+REGISTER_ONLY = "register only"
+PROTECTION = "read-only files; nothing stronger"
 _STAGING_PREFIX = ".staging-"
 
 
@@ -34,8 +39,12 @@ class LocalVault:
             staged.mkdir(mode=0o700)
         return staged
 
-    def commit(self, staged: Path, name: str) -> Path:
-        """Flush, rename and write-protect a staged package; return its final path.
+    def place(self, name: str, retain_until: datetime) -> RestingPlace:
+        """Return where the package will rest. Files that are read-only for others are no lock against their owner."""
+        return RestingPlace(uri=(self.folder / _checked(name)).as_uri(), immutability=PROTECTION)
+
+    def commit(self, staged: Path, name: str, *, retain_until: datetime | None = None) -> Path:
+        """Flush, rename and write-protect a staged package; return its final path. A folder knows no retention.
 
         Raises StorageError, leaving the staged folder, when the name exists or the storage refuses.
         """
@@ -57,6 +66,24 @@ class LocalVault:
         """Return the path of a finished package, or None."""
         final = self.folder / _checked(name)
         return final if final.is_dir() and not final.is_symlink() else None
+
+    def stored(self, name: str) -> StoredPackage | None:
+        """Return None: there is no remote vault."""
+        return None
+
+    def read_back(self, name: str, into: Path, *, recorded: StoredPackage | None) -> ReadBack:
+        """Return the package where it rests; nothing is copied."""
+        found = self.find(name)
+        final = self.folder / _checked(name)
+        return ReadBack(final, () if found else (f"{final}: the package is gone",))
+
+    def set_legal_hold(self, name: str, holds: Collection[str]) -> str:
+        """Return how a hold is enforced: a folder knows none."""
+        return f"{REGISTER_ONLY}: the package's folder is read-only"
+
+    def extend_retention(self, name: str, until: datetime) -> str:
+        """Return how a retention is enforced: a folder knows none."""
+        return f"{REGISTER_ONLY}: the package's folder is read-only"
 
 
 @contextmanager
