@@ -29,7 +29,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_every_adapter_is_in_this_suite() -> None:
-    assert platform_names() == sorted(RIGS)
+    assert platform_names() == sorted({name.split("-")[0] for name in RIGS})
 
 
 @pytest.mark.parametrize("description", describe_platforms(), ids=lambda item: item.platform)
@@ -220,8 +220,8 @@ def test_no_fault_makes_a_false_success_or_a_second_effect(rig: Rig, fault: str,
     elif not isinstance(error, UnknownOutcomeError) and verb in ("add_note", "set_status"):
         assert not _happened(rig, verb, reference), f"it said that nothing was done: {error}"
     assert len(rig.notes(reference)) <= 1
-    if fault == "expired":
-        return
+    if fault == "expired" and rig.kind == "pagerduty":
+        return  # its tokens are not renewed
     rig.server.faults.clear()
     forget_everything()
     _ask(rig.platform(), verb, reference)

@@ -12,9 +12,10 @@ from typing import ClassVar
 from snaphold.config import Configuration, Integration
 from snaphold.platforms.base import CaseStatus, Platform
 from snaphold.platforms.registry import open_platform
-from snaphold.simulators import pagerduty
+from snaphold.simulators import pagerduty, servicenow
 from snaphold.simulators.base import Stateful
 from snaphold.simulators.server import SimulatorServer
+from support.documented_shapes import check_documented
 from support.incident_context import make_configuration
 from support.openapi_check import check_exchange, load_api
 
@@ -120,4 +121,43 @@ class PagerDutyRig(Rig):
         return len(self.server.exchanges)
 
 
-RIGS: dict[str, Callable[[Path], Rig]] = {"pagerduty": PagerDutyRig}
+class ServiceNowRig(Rig):
+    kind = "servicenow"
+
+    def __init__(self, folder: Path) -> None:
+        self.simulator = servicenow.Simulator()
+        super().__init__(folder, self.simulator)
+
+    def secrets(self) -> dict[str, str]:
+        return dict(self.simulator.credentials())
+
+    def open_incident(self) -> str:
+        return self.simulator.open_incident("Ransomware on the file server")
+
+    def _row(self, reference: str) -> dict[str, str]:
+        return self.simulator.tables.find("incident", "number", reference)
+
+    def notes(self, reference: str) -> list[str]:
+        sys_id = self._row(reference)["sys_id"]
+        return [row["value"] for row in self.simulator.tables.rows["sys_journal_field"] if row["element_id"] == sys_id]
+
+    def status(self, reference: str) -> CaseStatus:
+        words = {"1": CaseStatus.OPEN, "2": CaseStatus.ACKNOWLEDGED, "6": CaseStatus.RESOLVED}
+        return words[self._row(reference)["state"]]
+
+    def check_recorded(self) -> int:
+        return check_documented(self.server.exchanges)
+
+
+class BasicServiceNowRig(ServiceNowRig):
+    """The same, signed in with user and password only."""
+
+    def secrets(self) -> dict[str, str]:
+        return {name: value for name, value in self.simulator.credentials().items() if not name.startswith("client")}
+
+
+RIGS: dict[str, Callable[[Path], Rig]] = {
+    "pagerduty": PagerDutyRig,
+    "servicenow": ServiceNowRig,
+    "servicenow-basic": BasicServiceNowRig,
+}

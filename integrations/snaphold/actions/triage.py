@@ -118,6 +118,70 @@ def order_by_dependency(request: OrderByDependency, context: Context) -> Depende
     )
 
 
+class ReadDependencies(Request):
+    """Input of triage.read_dependencies."""
+
+    assets: Names = Field(
+        default=[], description="Ids of assets; left out, those of the incident.", examples=[["orders-db", "orders-web"]]
+    )
+    integration: str = Field(
+        default="", max_length=128, description="The integration; left out, the only one that can do it.", examples=["itsm"]
+    )
+
+
+class DependenciesRead(Result):
+    """Waves by the configuration and the other system's records together, and where the two differ."""
+
+    waves: list[str] = Field(
+        description="The waves, each a list with commas: dependencies first. Empty when there is a circle.",
+        examples=[["orders-db", "orders-web,files-01"]],
+    )
+    ordered: list[str] = Field(description="All assets in that order.", examples=[["orders-db", "orders-web", "files-01"]])
+    unknown: list[str] = Field(description="Assets that the other system does not know.", examples=[["files-01"]])
+
+
+@action(
+    "triage.read_dependencies",
+    title="Validate dependencies against the CMDB, and order by both",
+    effect=Effect.READS,
+    needs=Needs.PLATFORM,
+    recovery=Recovery.IDEMPOTENT,
+)
+def read_dependencies(request: ReadDependencies, context: Context) -> DependenciesRead:
+    """Compare the dependencies of the configuration with the CMDB, and put assets into waves by both together.
+
+    An asset's tag `ci` is its name in the CMDB; without it, its id. Whatever differs is a finding and the outcome is
+    `partial`; with a circle there are no waves and the outcome is `failed`.
+    """
+    from snaphold.domain.dependency_map import join_maps
+    from snaphold.platforms.base import PlatformVerb
+    from snaphold.platforms.registry import choose_integration, open_platform
+
+    configuration = context.configuration
+    chosen = list(dict.fromkeys(request.assets or context.incident.assets))
+    integration = choose_integration(configuration, PlatformVerb.READ_DEPENDENCIES, request.integration)
+    names = {asset.id: asset.tags.get("ci", asset.id) for asset in configuration.assets}
+    by_name = {name: asset for asset, name in names.items()}
+    platform = open_platform(integration, configuration, context.run)
+    found = platform.read_dependencies([names.get(asset, asset) for asset in chosen])
+    there = {by_name.get(name, name): [by_name.get(item, item) for item in needs] for name, needs in found.needs.items()}
+    configured = {asset.id: asset.depends_on for asset in configuration.assets}
+    joined = join_maps(configured, there, there)
+    findings = [*found.findings, *joined.findings]
+    unknown = [by_name.get(name, name) for name in found.unknown]
+    if joined.cycles:
+        return DependenciesRead(outcome=Outcome.FAILED, findings=findings, waves=[], ordered=[], unknown=unknown)
+    levels = {item.asset: item.level for item in _classify(configuration.assets, context)}
+    order = put_in_order(chosen, joined.needs, levels)
+    return DependenciesRead(
+        outcome=Outcome.PARTIAL if findings else Outcome.SUCCEEDED,
+        findings=findings,
+        waves=[",".join(wave) for wave in order.waves],
+        ordered=order.ordered,
+        unknown=unknown,
+    )
+
+
 class PromoteAsset(Request):
     """Input of triage.promote_asset."""
 

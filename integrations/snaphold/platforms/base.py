@@ -119,13 +119,17 @@ class ChangeOrder(Value):
 
 
 class Change(Value):
-    """A change as its platform shows it. `found`: it was there already, nothing was opened or closed."""
+    """A change as its platform shows it. `found`: it was there already, nothing was opened or closed.
+
+    `findings` say what of the order could not be done.
+    """
 
     reference: str
     number: str
     state: ChangeState
     vendor_state: str
     found: bool = False
+    findings: tuple[str, ...] = ()
 
 
 class StandardChange(Value):
