@@ -39,7 +39,7 @@ class _FinalError(SnapholdError):
 
 
 class _SaidUnknownError(UnknownOutcomeError):
-    """The service says that nobody knows: a person decides."""
+    """Nobody knows, and asking again would not tell: a person decides."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _polled(found: Mapping[str, Any], terms: StepTerms, started: Mapping[str, An
     if done:
         return ""
     if _is_late(terms, started, now):
-        raise TimedOutError(f"the job was not done within {terms.within}", do="look it up before starting it again")
+        raise _SaidUnknownError(f"the job was not done within {terms.within}", do="look it up before starting it again")
     return "the job is not done yet"
 
 
@@ -185,7 +185,8 @@ def _failed(
     now: datetime,
 ) -> dict[str, Any]:
     """Return the answer after a failure: `waiting` when asking again may help and cannot double an effect."""
-    final = isinstance(error, (InputError, NotAuthorisedError, TimedOutError, _FinalError, _SaidUnknownError))
+    late_write = isinstance(error, TimedOutError) and entry.effect is not Effect.READS
+    final = late_write or isinstance(error, (InputError, NotAuthorisedError, _FinalError, _SaidUnknownError))
     attempt = int(note.get("attempt", 1))
     again = format_time(now + (parse_duration(terms.every) if terms.every else timedelta(0)))
     if terms.until and not final and "at" in started and not _is_late(terms, started, now):
@@ -197,7 +198,7 @@ def _failed(
         note["lost"] = note.get("lost", 0) + 1
         return waiting(f"no clear answer about {entry.name}; it is asked again under the same key")
     if not final and attempt < int(terms.attempts or "1"):
-        note["attempt"] = attempt + 1
-        note["not_before"] = again
+        note.pop("job", None)
+        note |= {"attempt": attempt + 1, "not_before": again, "began": again}
         return waiting(f"attempt {attempt} of {entry.name} failed: {error.what}")
     return failure(error)
