@@ -70,20 +70,38 @@ def run_here(loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], seed: 
 
 def walk_there(
     loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], seed: int, documents: Mapping[str, dict[str, Any]],
-    *, gateway_halts: bool = True,
+    *, gateway_halts: bool = True, slow: bool = False,
 ) -> Walk:  # fmt: skip
-    """Walk the CACAO documents; calls of the gateway's own helpers are left out. Without `gateway_halts`, people stop it."""
+    """Walk the CACAO documents; calls of the gateway's own helpers are left out.
+
+    Without `gateway_halts`, people stop it. When `slow`, the service makes a job of every action but questions.
+    """
     script = make_script(loaded, parts, seed)
+    jobs: dict[str, list[Mapping[str, Any] | None]] = {}
+
+    def job(id: str) -> Mapping[str, Any] | None:
+        return jobs[id].pop(0)
 
     def ask(action: str, given: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if action == "core.halt":
             return {"outcome": "succeeded", "state": given["state"]} if gateway_halts else None
-        return next_item(given) if action == "core.next_item" else script.answer(action)
+        if action == "core.next_item":
+            return next_item(given)
+        answer = script.answer(action)
+        if not slow or answer is None or action.endswith(".status"):
+            return answer
+        id = f"JOB-{len(jobs)}"
+        running = {"id": id, "action": action, "state": "running", "result": None}
+        ended = {**running, "state": "done", "result": answer}
+        if answer["outcome"] == "failed":  # what a refused job looks like: a problem in the place of a result
+            ended = {**running, "state": "failed", "problem": {"title": "refused"}}
+        jobs[id] = [None, running, ended]
+        return running
 
     def decide(who: str, question: str) -> str | None:
         return question.rsplit(maxsplit=1)[-1].strip(".") if who == "incident-operators" else script.decision(who)
 
-    walker = CacaoWalker(documents, ask, decide)
+    walker = CacaoWalker(documents, ask, decide, job)
     inputs = {f"__inputs-{name}__": value for name, value in given_inputs(loaded).items()}
     if "incident_id" in loaded.playbook.inputs:
         inputs["__inputs-incident_id__"] = "INC-1"

@@ -29,6 +29,7 @@ class CacaoWalker:
     playbooks: Mapping[str, Mapping[str, Any]]
     ask: Ask
     decide: Decide
+    job: Callable[[str], Mapping[str, Any] | None] = lambda _: None
     trace: list[tuple[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     left: int = LONGEST_WALK
@@ -93,19 +94,26 @@ class CacaoWalker:
             if said is not None:
                 variables.update(dict.fromkeys(step["out_args"], said))
             return said is not None
-        action = command["command"].split()[1].rpartition("/")[2]
-        given = json.loads(fill(command["content"], variables))
-        given.pop("incident")
-        self.keys += [fill(key, variables) for key in command["headers"].get("Idempotency-Key", [])]
-        answer = self.ask(action, given)
-        self.trace.append((action, given))
+        verb, path, _ = fill(command["command"], variables).split()
+        if verb == "GET":
+            answer = self.job(path.rpartition("/")[2])
+        else:
+            action = path.rpartition("/")[2]
+            given = json.loads(fill(command["content"], variables))
+            given.pop("incident")
+            self.keys += [fill(key, variables) for key in command["headers"].get("Idempotency-Key", [])]
+            answer = self.ask(action, given)
+            self.trace.append((action, given))
         if answer is None:
             return False
         (extension,) = step["step_extensions"].values()
         assert sorted(extension["out"]) == step["out_args"]
         for name, source in extension["out"].items():
-            if source in answer:
-                variables[name] = written(answer[source], as_json=name.endswith("-JSON__"))
+            value: Any = answer
+            for part in source.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+            if value is not None:
+                variables[name] = written(value, as_json=name.endswith("-JSON__"))
         return True
 
 

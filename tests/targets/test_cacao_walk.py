@@ -44,6 +44,13 @@ def test_every_construct_does_the_same_as_here(gateway_halts: bool) -> None:
         assert not differs(loaded, parts, documents, seed, gateway_halts=gateway_halts)
 
 
+def test_every_construct_does_the_same_when_the_service_takes_its_time() -> None:
+    loaded, parts = everything()
+    documents = cacao_set(loaded, parts)
+    for seed in range(300):
+        assert not differs(loaded, parts, documents, seed, slow=True)
+
+
 @pytest.mark.slow
 def test_every_construct_does_the_same_as_here_in_thousands_of_worlds() -> None:
     loaded, parts = everything()

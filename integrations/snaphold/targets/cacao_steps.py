@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from snaphold.playbook.load import LoadedPlaybook
@@ -33,9 +34,9 @@ from snaphold.targets.cacao_values import (
     CACAO_TYPES,
     FAILED,
     FAILED_FOR_GOOD,
+    NONE,
     RUNNING,
     STOPPED,
-    UNKNOWN,
     all_equal,
     any_equals,
     equals,
@@ -49,7 +50,7 @@ from snaphold.targets.cacao_values import (
     still_asking,
     text_with,
 )
-from snaphold.targets.cacao_workflow import EXTENSION, Workflow, milliseconds, no_reference
+from snaphold.targets.cacao_workflow import EXTENSION, LONGEST_JOB_SECONDS, Workflow, milliseconds, no_reference
 
 STEP = "step"
 
@@ -182,16 +183,23 @@ class Emitter:
         workflow, path = self.workflow, self.path(step, region)
         if step.retry:
             workflow.lose("retry", step, "the step is tried once; repeats are left to the player", "retry")
-        outcome = workflow.declare(self.own(step, "OUTCOME", region), "string", UNKNOWN)
+        outcome = workflow.declare(self.own(step, "OUTCOME", region), "string", NONE)
+        job = workflow.declare(self.own(step, "JOB", region), "string", "")
+        job_state = workflow.declare(self.own(step, "JOB_STATE", region), "string", "")
         out = {outcome: "outcome", **self._outputs(step, step.do, region)}
         if step.poll:
             after = self._poll(step, region, after, failing)
         check = workflow.branch(
             path, "succeeded", has_succeeded(outcome), on_true=after, on_false=failing, name="Did it succeed?"
         )
+        wait = workflow.job(
+            path, job=job, state=job_state, outcome=outcome, out=out, after=check, failing=failing,
+            within=milliseconds(step.timeout or timedelta(seconds=LONGEST_JOB_SECONDS)) or 0,
+        )  # fmt: skip
         return workflow.call(
-            step.do, step.id, path, "do", given=step.arguments, name_of=lambda found: self.name_of(found, region), out=out,
-            name=step.title or step.id, timeout=milliseconds(step.timeout), on_success=check, on_failure=failing,
+            step.do, step.id, path, "do", given=step.arguments, name_of=lambda found: self.name_of(found, region),
+            out={**out, job: "id", job_state: "state"},
+            name=step.title or step.id, timeout=milliseconds(step.timeout), on_success=wait, on_failure=failing,
         )  # fmt: skip
 
     def _outputs(self, step: DoStep, action: str, region: Region) -> dict[str, str]:
@@ -210,7 +218,7 @@ class Emitter:
         workflow, path, poll = self.workflow, self.path(step, region), step.poll
         if poll is None:
             raise TypeError(f"{step.id} has no poll")
-        answered = workflow.declare(self.own(step, "RESULT-OUTCOME", region), "string", "none")
+        answered = workflow.declare(self.own(step, "RESULT-OUTCOME", region), "string", NONE)
         out = {answered: "outcome", **self._outputs(step, poll.do, region)}
 
         def name_of(found: Reference) -> str:

@@ -22,6 +22,8 @@ JUSTIFICATION, GENERATION = "__SNAPHOLD_JUSTIFICATION__", "__SNAPHOLD_GENERATION
 SHARED = (GATEWAY, PORT, TOKEN, INCIDENT, INCIDENT_ID, JUSTIFICATION, GENERATION)
 """What a playbook is given by whoever starts it, and hands on to every playbook that it calls."""
 RUNNING, FAILED, STOPPED, UNKNOWN = "running", "failed", "stopped", "unknown"
+NONE = "none"
+"""No answer yet."""
 FAILED_FOR_GOOD = "failed_for_good"
 """Failed, and the last handler has failed over it already."""
 GOOD_OUTCOMES = "('succeeded','partial')"
@@ -112,7 +114,7 @@ def pattern(text: str, name_of: Namer) -> str:
 def still_asking(until: str, fail: str, answered: str, name_of: Namer) -> str:
     """Return the pattern that holds while a poll must go on: no answer yet, or neither done nor failed."""
     not_done, not_failed = (_denied(parse_condition(text), name_of) for text in (until, fail))
-    return f"[{value_of(answered)} = 'none' OR (({not_done}) AND ({not_failed}))]"
+    return f"[{value_of(answered)} = '{NONE}' OR (({not_done}) AND ({not_failed}))]"
 
 
 def has_ended_well(until: str, fail: str, answered: str, name_of: Namer) -> str:

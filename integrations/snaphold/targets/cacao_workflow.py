@@ -18,6 +18,7 @@ from snaphold.targets.cacao_values import (
     GENERATION,
     INCIDENT_ID,
     JUSTIFICATION,
+    NONE,
     PORT,
     STOPPED,
     TOKEN,
@@ -33,6 +34,8 @@ from snaphold.targets.cacao_values import (
 EXTENSION = f"extension-definition--{stable_uuid('', '', 'cacao extension')}"
 OPERATORS = "group/incident-operators"
 """Who does by hand what the gateway could not do."""
+JOB_EVERY_SECONDS = 5
+LONGEST_JOB_SECONDS = 24 * 3600
 _MILLISECONDS = 1000
 
 
@@ -124,6 +127,31 @@ class Workflow:
         return self.add(
             "action", path, role, commands=[command], agent=self.gateway(),
             step_extensions={EXTENSION: {"out": dict(sorted(out.items()))}}, in_args=sorted(used), out_args=sorted(out), **fields,
+        )  # fmt: skip
+
+    def job(
+        self, path: str, *, job: str, state: str, outcome: str, out: Mapping[str, str], after: str, failing: str, within: int
+    ) -> str:
+        """Add the steps that wait for work that outlasts the call: the service then answers with a job.
+
+        `job`, `state` and `outcome` are the variables of the job's id, of its state, and of the action's outcome.
+        """
+        fields = {state: "state", **{name: f"result.{source}" for name, source in out.items()}}
+        asked = self.end(path, "asked for the job")
+        command: dict[str, Any] = {
+            "type": "http-api",
+            "command": f"GET /v1/jobs/{value_of(job)} HTTP/1.1",
+            "headers": {"Authorization": [f"Bearer {value_of(TOKEN)}"]},
+        }
+        ask = self.add(
+            "action", path, "job", name="Ask the service for its job", commands=[command], agent=self.gateway(),
+            delay=JOB_EVERY_SECONDS * _MILLISECONDS, step_extensions={EXTENSION: {"out": dict(sorted(fields.items()))}},
+            in_args=sorted([TOKEN, job]), out_args=sorted(fields), on_success=asked, on_failure=asked,
+        )  # fmt: skip
+        condition = f"[{value_of(outcome)} = '{NONE}' AND {value_of(state)} = 'running']"
+        return self.add(
+            "while-condition", path, "wait for the job", name="Has the service made a job of it?", condition=condition,
+            on_true=ask, timeout=within, on_success=after, on_failure=failing,
         )  # fmt: skip
 
     def _headers(self, action: str, step: str, given: Mapping[str, object], name_of: Namer) -> dict[str, list[str]]:
