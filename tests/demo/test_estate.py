@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sqlite3
 import stat
@@ -18,7 +19,7 @@ import pytest
 
 from snaphold.config import load_configuration
 from snaphold.demo.attack import NOTE_NAME, SUFFIX, attack
-from snaphold.demo.engines import Engine
+from snaphold.demo.engines import Engine, typed
 from snaphold.demo.estate import build_estate, claim_folder
 from snaphold.demo.share import files_of, fill_share
 from snaphold.demo.writer import OPENING_TOTAL, count_transfers, create_database, running_writer
@@ -35,6 +36,12 @@ def test_the_estate_has_a_valid_configuration_and_incident(tmp_path: Path) -> No
     assert set(incident.assets) <= {asset.id for asset in configuration.assets}
     assert [pool.program for pool in configuration.pools] == ["/opt/a path/rclone"] * 2
     assert (tmp_path / "trust" / "allowed_signers").is_file()
+
+
+def test_an_engine_that_came_in_a_wheel_is_named_by_its_path_because_nobody_has_it_on_the_path() -> None:
+    beside = str(Path(sys.executable).parent / "rclone")
+    assert typed(Engine("rclone", beside, "restic is not installed")) == shlex.quote(beside)
+    assert typed(Engine("restic", "/usr/local/bin/restic", "it is installed")) == "restic"
 
 
 def test_keys_can_be_read_by_the_owner_only(tmp_path: Path) -> None:

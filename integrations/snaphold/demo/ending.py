@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaphold.demo.engines import restore_commands
+from snaphold.demo.engines import Engine, restore_commands
 from snaphold.demo.estate import REQUESTER, SHARE_ASSET, Estate
 from snaphold.domain.authority import EvidenceRecord
 from snaphold.domain.restore_point import RestorePoint
@@ -37,7 +37,7 @@ def _restore_point(runtime: Runtime, asset: str) -> RestorePoint:
     raise LedgerError(f"the ledger has no restore point of {asset}")
 
 
-def finish(estate: Estate, provider: str) -> Ending:
+def finish(estate: Estate, engine: Engine) -> Ending:
     """Write `report.html` with everything that was done, and return where things are."""
     from snaphold.actions.report import REPORT_NAME, write_report
     from snaphold.report.collect import check_commands, collect
@@ -58,5 +58,5 @@ def finish(estate: Estate, provider: str) -> Ending:
         report=report,
         repository=runtime.configuration.path(f"pools/{point.pool}/{point.incident}"),
         ledger=runtime.configuration.state_folder / "ledger.sqlite",
-        commands=(*(f"({command})" for command in together), *restore_commands(provider, point)),
+        commands=(*(f"({command})" for command in together), *restore_commands(engine, point)),
     )

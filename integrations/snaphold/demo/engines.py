@@ -46,18 +46,25 @@ def find_program(name: str) -> str:
     return shutil.which(name) or (str(beside) if os.access(beside, os.X_OK) else "")
 
 
-def restore_commands(provider: str, point: RestorePoint) -> tuple[str, ...]:
+def typed(engine: Engine) -> str:
+    """Return what a person types to start the engine: its path when it came in a wheel, which is not on their PATH."""
+    program = Path(engine.program)
+    return shlex.quote(str(program)) if program.parent == Path(sys.executable).parent else program.name
+
+
+def restore_commands(engine: Engine, point: RestorePoint) -> tuple[str, ...]:
     """Return the stock commands that check and restore a restore point; they are run from the estate's folder.
 
     The password is read from its file; it never stands in the arguments of a process.
     """
     repository, key = shlex.quote(f"pools/{point.pool}/{point.incident}"), shlex.quote(f"keys/{point.pool}")
-    if provider == "restic":
-        call = f"restic -r {repository} -p {key}"
+    program = typed(engine)
+    if engine.provider == "restic":
+        call = f"{program} -r {repository} -p {key}"
         reference = shlex.quote(point.reference[:SHORT_REFERENCE])
         return (f"{call} check --read-data", f"{call} restore {reference} --target restored")
     settings = f"RCLONE_CRYPT_REMOTE={repository} RCLONE_CRYPT_FILENAME_ENCODING=base64"
     return (
-        f"export {settings} RCLONE_CRYPT_PASSWORD=$(rclone obscure - < {key})",
-        f"rclone copy :crypt:{shlex.quote(point.reference)} restored",
+        f"export {settings} RCLONE_CRYPT_PASSWORD=$({program} obscure - < {key})",
+        f"{program} copy :crypt:{shlex.quote(point.reference)} restored",
     )

@@ -116,7 +116,7 @@ class _Telling:
         from snaphold.demo.story import verify_evidence, verify_ledger
 
         begun = time.monotonic()
-        ending = finish(estate, self.engine.provider)
+        ending = finish(estate, self.engine)
         report = verify_evidence(estate, ending.evidence)
         self.line(
             str(report["status"]), time.monotonic() - begun, f"Verify the evidence {ending.evidence.name} as a stranger would"
