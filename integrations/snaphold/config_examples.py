@@ -136,7 +136,11 @@ EXAMPLES: dict[str, Any] = {
         {"name": "incident-managers", "members": ["ben", "cho"], "may": ["*"]},
         {"name": "ciso-oncall", "members": ["dia", "eli"], "may": ["authority.*", "escalation.*", "report.*"]},
         {"name": "backup-team", "members": ["fay"], "may": ["backup.*", "escalation.*"]},
-        {"name": "legal-counsel", "members": ["gus"], "may": ["hold.place", "evidence.verify", "report.*"]},
+        {
+            "name": "legal-counsel",
+            "members": ["gus"],
+            "may": ["hold.place", "evidence.verify", "escalation.acknowledge", "report.*"],
+        },
         {"name": "backup-emergency", "may": ["backup.start"]},
     ],
     "authority": {"grant_required": ["backup.start"], "longest_grant": "8h"},

@@ -62,7 +62,7 @@ def test_a_run_goes_through_and_is_in_the_register_and_in_the_audit_trail(world:
         (Event.RUN, "run.start"), (Event.INTENT, "lab.read"), (Event.OUTCOME, "lab.read"),
         (Event.INTENT, "lab.write"), (Event.OUTCOME, "lab.write"), (Event.RUN, "run.end"),
     ]  # fmt: skip
-    assert entries[3].key == "INC-1/two/-/1"
+    assert entries[3].key == "INC-1/trial.two/-/1"
     assert entries[0].detail["change_record"] == "CHG1"
 
 
@@ -90,7 +90,7 @@ def test_the_same_run_is_not_started_twice_and_another_generation_is_a_run_of_it
     with pytest.raises(InputError, match="exists already"):
         world.start(plan_of(body))
     assert world.start(plan_of(body, generation=2)).status is RunStatus.DONE
-    assert world.lab.vendor.starts() == ["INC-1/one/orders-db/1", "INC-1/one/orders-db/2"]
+    assert world.lab.vendor.starts() == ["INC-1/trial.one/orders-db/1", "INC-1/trial.one/orders-db/2"]
 
 
 def test_a_run_waits_at_a_gate_is_left_and_goes_on_where_it_stood(world: World) -> None:
@@ -270,7 +270,7 @@ def test_a_full_disk_under_the_ledger_leaves_the_run_and_the_next_process_finish
     again = make_world(world.configuration.base, monkeypatch)
     run = resume_run(again.runtime(), plan.run)
     assert outcomes(run) == [("one", "succeeded")]
-    assert world.lab.vendor.starts() == ["INC-1/one/orders-db/1"]
+    assert world.lab.vendor.starts() == ["INC-1/trial.one/orders-db/1"]
 
 
 @pytest.mark.slow
@@ -283,7 +283,7 @@ def test_a_step_waits_while_another_worker_is_at_it(world: World) -> None:
     threading.Timer(0.5, world.lab.gate.set).start()
     drive = Drive(runtime, plan, run, world.listen)
     answer = drive.act(Act("one", "lab.start", {"says": "wait"}))
-    assert (answer.outcome, entry.key, world.lab.vendor.starts()) == ("succeeded", "INC-1/one/orders-db/1", [entry.key])
+    assert (answer.outcome, entry.key, world.lab.vendor.starts()) == ("succeeded", "INC-1/trial.one/orders-db/1", [entry.key])
 
 
 @pytest.mark.slow
@@ -294,7 +294,7 @@ def test_a_run_whose_history_is_lost_starts_over_and_repeats_no_write(world: Wor
         path.unlink()
     world.vote(world.runtime().ledger.records(Approval)[0].id, "ben", "approved")
     assert resume_run(world.runtime(), run.id).status is RunStatus.DONE
-    assert world.lab.vendor.starts() == ["INC-1/before/orders-db/1"]
+    assert world.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1"]
 
 
 @pytest.mark.slow

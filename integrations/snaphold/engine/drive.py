@@ -89,7 +89,9 @@ class Drive:
             if self.is_cancelled():
                 now = self.now()
                 return Answer("cancelled", now, now, detail=CANCELLED, reason=Reason.CANCELLED)
-            answer = carry_out(act, self.context(), self.plan.generation)
+            # Steps of two playbooks may have one path: what one of them did is not what the other is to do.
+            placed = replace(act, path=f"{self.plan.playbook}.{act.path}")
+            answer = carry_out(placed, self.context(), self.plan.generation)
             if not answer.busy or time.monotonic() >= deadline:
                 return answer
             self.leaving.wait(BUSY_PAUSE_SECONDS)
