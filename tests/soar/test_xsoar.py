@@ -97,6 +97,20 @@ def test_the_items_of_a_loop_have_places_and_no_commas() -> None:
 
 
 @pytest.mark.parametrize(
+    ("step", "key"),
+    [
+        ("main.seal", "seal"),
+        ("war-room", "war-room"),
+        ("main.each[a+b].inner[c].seal", "each.inner.seal[a,b+c]"),
+        ("main.each[" + "x" * 90 + "].seal", "each.seal[" + hashlib.sha256(b"x" * 90).hexdigest()[:16] + "]"),
+    ],
+)
+def test_keys_name_the_step_as_the_runner_does(step: str, key: str) -> None:
+    assert key_step(step, find_action("evidence.seal")) == key
+    assert "[" not in key_step(step, find_action("backup.start"))
+
+
+@pytest.mark.parametrize(
     ("items", "why"), [("", "is empty"), ("a,b,a", "holds a more than once"), ("x," * 1001 + "y", "holds x")]
 )
 def test_a_loop_over_nothing_or_over_one_item_twice_is_an_error(items: str, why: str) -> None:
