@@ -229,6 +229,7 @@ def test_a_justification_beyond_ascii_is_percent_encoded(lab: ServiceLab) -> Non
         (400, b"[" * 100_000, "application/json"),
         (413, b" " * (1024 * 1024 + 1), "application/json"),
     ],
+    ids=lambda value: str(value)[:20],
 )
 def test_a_body_that_is_not_plain_json_is_refused(shared: ServiceLab, status: int, body: bytes, kind: str) -> None:
     reply = shared.request("POST", "/v1/actions/toy.read", body, kind=kind)

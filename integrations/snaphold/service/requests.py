@@ -14,6 +14,8 @@ from snaphold.service.problems import RequestError
 from snaphold.service.strict_json import parse_object
 
 LARGEST_BODY_BYTES = 1024 * 1024
+DRAINED_BYTES = 8 * 1024 * 1024
+"""So much of a body that is too large is still read and thrown away: who is cut off while sending sees no answer."""
 BODY_WITHIN_SECONDS = 15.0
 LONGEST_JUSTIFICATION = 2000
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
@@ -27,7 +29,7 @@ async def read_document(request: Request) -> dict[str, Any]:
     if kind != "application/json":
         raise RequestError(415, f"the body is {kind or 'of no type'}", "only application/json is understood")
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > LARGEST_BODY_BYTES:
+    if announced.isdigit() and int(announced) > DRAINED_BYTES:
         raise _too_large()
     try:
         data = await asyncio.wait_for(_receive(request), BODY_WITHIN_SECONDS)
@@ -40,11 +42,15 @@ async def read_document(request: Request) -> dict[str, Any]:
 
 
 async def _receive(request: Request) -> bytes:
-    received = bytearray()
+    received, size = bytearray(), 0
     async for chunk in request.stream():
-        received += chunk
-        if len(received) > LARGEST_BODY_BYTES:
+        size += len(chunk)
+        if size > DRAINED_BYTES:
             raise _too_large()
+        if size <= LARGEST_BODY_BYTES:
+            received += chunk
+    if size > LARGEST_BODY_BYTES:
+        raise _too_large()
     return bytes(received)
 
 
