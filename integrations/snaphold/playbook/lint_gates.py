@@ -84,7 +84,9 @@ def _people(subject: Subject, place: Place, step: ApproveStep) -> None:
         longest = subject.configuration.authority.longest_grant
         if question.grants.lasts > longest:
             lasts, most = format_duration(question.grants.lasts), format_duration(longest)
-            subject.error((*place, "approve", "grants", "for"), f"a grant of {lasts} is longer than authority.longest_grant, {most}")
+            subject.error(
+                (*place, "approve", "grants", "for"), f"a grant of {lasts} is longer than authority.longest_grant, {most}"
+            )
 
 
 def _known(subject: Subject, where: Place, kind: str, name: str, needed: int) -> None:
