@@ -80,7 +80,7 @@ def test_a_run_that_is_killed_while_it_waits_goes_on_after_the_answer(world: Wor
     run = resume_run(world.runtime(), approval.run)
     assert (run.status, outcomes(run)[-1]) == (RunStatus.DONE, ("after", "succeeded"))
     assert time.monotonic() - began < AT_ONCE_SECONDS, "the answer is seen at once, not at the end of the interrupted wait"
-    assert world.lab.vendor.starts() == ["INC-1/before/orders-db/1", "INC-1/after/second/1"]
+    assert world.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1", "INC-1/trial.after/second/1"]
 
 
 def test_a_cancel_from_another_process_ends_a_waiting_run_at_once(world: World, child: subprocess.Popen[str]) -> None:
@@ -94,7 +94,7 @@ def test_a_cancel_from_another_process_ends_a_waiting_run_at_once(world: World, 
     assert told.split() == ["cancelled", "1"], complaints
     assert time.monotonic() - began < AT_ONCE_SECONDS
     assert resume_run(world.runtime(), approval.run).status is RunStatus.CANCELLED
-    assert world.lab.vendor.starts() == ["INC-1/before/orders-db/1"]
+    assert world.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1"]
 
 
 def test_an_interrupt_leaves_the_run_in_good_order(world: World, child: subprocess.Popen[str]) -> None:
