@@ -95,6 +95,11 @@ class Pool(Value):
         default="", description="Path of the engine's program, when it is not on PATH.", examples=["/opt/restic"]
     )
     compromised: bool = Field(default=False, description="Never used while true.", examples=[False])
+    owner: str = Field(default="", description="The team that answers for it.", examples=["backup-team"])
+    contact: str = Field(default="", description="How to reach the owner.", examples=["backup@example.org"])
+    review_by: Day = Field(
+        default="", description="When it must be looked at again (YYYY-MM-DD, quoted).", examples=["2027-01-31"]
+    )
 
 
 class Integration(Value):

@@ -87,6 +87,7 @@ def test_its_certificate_is_trusted_only_by_name(server: SimulatorServer, tmp_pa
 @pytest.mark.parametrize(
     ("fault", "status", "counted"),
     [("throttled_long", 429, 0), ("error", 500, 0), ("unavailable", 503, 0), ("error_after", 500, 1), ("redirect", 302, 0),
+     ("forbidden", 403, 0),
      ("garbage", 200, 1), ("other_shape", 200, 1), ("backwards", 200, -1)],
 )  # fmt: skip
 def test_faults_that_are_answered(server: SimulatorServer, counter: Counter, fault: str, status: int, counted: int) -> None:

@@ -13,7 +13,7 @@ from snaphold.simulators.server import Exchange
 from support.needs import need_shared
 
 HOST = "https://vendor.example.org"
-UNDOCUMENTED = frozenset({"garbage", "other_shape", "error", "error_after", "unavailable", "redirect", "truncated"})
+UNDOCUMENTED = frozenset({"forbidden", "garbage", "other_shape", "error", "error_after", "unavailable", "redirect", "truncated"})
 """Faults whose answers no document describes; their requests are checked all the same."""
 
 

@@ -16,6 +16,7 @@ KINDS: dict[str, str] = {
     "throttled_long": "429, nothing done, asked to come back after an hour",
     "error": "500, nothing done",
     "unavailable": "503, nothing done",
+    "forbidden": "403, nothing done",
     "error_after": "500, although it was done",
     "reset_before": "the connection is cut, nothing done",
     "reset_after": "it is done, then the connection is cut without an answer",

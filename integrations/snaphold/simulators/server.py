@@ -25,7 +25,7 @@ ELSEWHERE = "https://192.0.2.1/elsewhere"
 """An address that belongs to nobody (RFC 5737)."""
 _GARBAGE = Reply(200, headers={"Content-Type": "text/html"}, body=b"<html><body>Please sign in</body></html>")
 _OTHER_SHAPE = Reply(200, {"unexpected": [1, 2, 3]})
-_NOT_DONE = ("throttled", "throttled_long", "error", "unavailable", "reset_before", "redirect")
+_NOT_DONE = ("throttled", "throttled_long", "error", "unavailable", "forbidden", "reset_before", "redirect")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ class SimulatorServer:
             return Reply(302, headers={"Location": ELSEWHERE})
         if fault.startswith("throttled"):
             return self.simulator.throttle(THROTTLED_SECONDS if fault == "throttled" else THROTTLED_LONG_SECONDS)
-        return self.simulator.refuse(500 if fault == "error" else 503, "simulated fault")
+        status = {"error": 500, "unavailable": 503, "forbidden": 403}[fault]
+        return self.simulator.refuse(status, "simulated fault")
 
     def _done(self, fault: str, call: Call) -> Reply | None:
         undo = None

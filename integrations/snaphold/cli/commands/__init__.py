@@ -11,6 +11,7 @@ COMMANDS: dict[str, str] = {
     "config": "Check snaphold.yaml, print a sample or the JSON Schema",
     "demo": "Show one incident from trigger to sealed evidence on throw-away data",
     "do": "Run one action by hand",
+    "doctor": "Test every integration, pool and key; show who answers for each",
     "evidence": "Verify an evidence package, or compare two inventories",
     "key": "Make a signing key and the trust folder for verifiers",
     "playbook": "Check or show a playbook",
