@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from snaphold.domain.stored_package import StoredObject
-from snaphold.errors import EvidenceError, StorageError
+from snaphold.errors import EvidenceError, SnapholdError, StorageError
 from snaphold.vault.s3_client import Bucket
 from snaphold.vault.s3_errors import code_of, explain, is_absent, may_have_acted, s3_errors
 from snaphold.vault.settings import Encryption
@@ -60,22 +60,17 @@ def put_file(bucket: Bucket, key: str, path: Path, name: str, lock: Lock | None)
     size, modified = path.stat().st_size, int(path.stat().st_mtime)
     what = f"{name} cannot be put into the vault"
     digest = _digest_of(path)
-    for attempt in range(bucket.settings.attempts):
-        with s3_errors(what, bucket.settings):
-            version = _find_put(bucket, key, digest, size)
-        if version is not None:
-            break
-        try:
-            _put(bucket, key, path, size, digest, lock)
-        except (ClientError, BotoCoreError) as error:
-            throttled = isinstance(error, ClientError) and code_of(error) in _THROTTLED
-            if attempt + 1 == bucket.settings.attempts or not (throttled or may_have_acted(error)):
-                raise explain(what, error, bucket.settings) from error
-            time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt)
-    else:
-        raise StorageError(
-            what, f"after {bucket.settings.attempts} puts the store does not have it", "look into the store, then repeat"
-        )
+    version = _look_up(bucket, key, digest, size, what)
+    attempt = 0
+    while version is None:
+        attempt += 1
+        fault = _try_put(bucket, key, path, size, digest, lock, what)
+        if fault is not None:
+            time.sleep(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+        version = _look_up(bucket, key, digest, size, what)
+        if version is None and attempt == bucket.settings.attempts:
+            told = "the store took the put and does not have it"
+            raise fault or StorageError(what, told, "look into the store, then repeat") from fault
     stored = StoredObject(name=name, version=version, bytes=size, sha256=digest, modified=modified)
     encryption = read_back(bucket, key, stored)
     if lock is not None:
@@ -87,6 +82,24 @@ def _digest_of(path: Path) -> str:
     from snaphold.evidence.hashing import hash_file
 
     return hash_file(path).sha256
+
+
+def _try_put(bucket: Bucket, key: str, path: Path, size: int, digest: str, lock: Lock | None, what: str) -> SnapholdError | None:
+    """Put a file; return the fault after which it is open whether it took effect. Raises StorageError on a refusal."""
+    try:
+        _put(bucket, key, path, size, digest, lock)
+    except (ClientError, BotoCoreError) as error:
+        fault = explain(what, error, bucket.settings)
+        throttled = isinstance(error, ClientError) and code_of(error) in _THROTTLED
+        if throttled or may_have_acted(error):
+            return fault
+        raise fault from error
+    return None
+
+
+def _look_up(bucket: Bucket, key: str, digest: str, size: int, what: str) -> str | None:
+    with s3_errors(what, bucket.settings):
+        return _find_put(bucket, key, digest, size)
 
 
 def _find_put(bucket: Bucket, key: str, digest: str, size: int) -> str | None:
