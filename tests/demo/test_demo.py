@@ -118,7 +118,17 @@ def test_the_text_for_people_names_the_engine_the_second_identity_and_the_attack
         "ransom note",
         "verified",
     ):
-        assert said in done.stdout, said
+        assert said in " ".join(done.stdout.split()), said
+
+
+def test_its_lines_fit_a_narrow_terminal_but_for_what_is_copied(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "snaphold", "demo", "--dir", str(tmp_path / "new"), "--engine", "rclone"]
+    narrow = {**ENVIRONMENT, "COLUMNS": "80"}
+    done = subprocess.run(argv, env=narrow, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False)
+    story, _, _ = done.stdout.partition("Everything is kept in")
+    assert done.returncode == 0, done.stderr
+    assert [line for line in story.splitlines() if len(line) > 80 and str(tmp_path) not in line] == []
+    assert "\x1b" not in done.stdout, "no colour where nobody looks"
 
 
 def test_a_folder_that_holds_something_is_refused_with_exit_code_2(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ class _Telling:
     def heading(self, text: str) -> None:
         """Start a part of the story."""
         if not self.writer.as_json:
-            self.writer.event("part", {}, "\n" + textwrap.fill(text, self.width, break_long_words=False))
+            self.writer.event("part", {}, "\n" + textwrap.fill(text, self.width, break_long_words=False, break_on_hyphens=False))
 
     def line(self, outcome: str, seconds: float | None, text: str) -> None:
         """Write one step: outcome, seconds, what it was. A step that only waits is not counted."""
