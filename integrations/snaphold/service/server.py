@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
@@ -33,6 +34,8 @@ from snaphold.service.refusals import RefusalLog
 MOST_CONNECTIONS = 256
 GRACE_SECONDS = 25
 IDLE_SECONDS = 15
+GOODBYE_SECONDS = 0.5
+"""How long idle clients are given to close their connections when the service ends."""
 LARGEST_HEAD_BYTES = 32 * 1024
 log = logging.getLogger(__name__)
 
@@ -88,7 +91,7 @@ class Listening:
             ssl_keyfile=place.key,
         )
         _load(settings, place)
-        self._server = uvicorn.Server(settings)
+        self._server = _Server(settings)
         self._socket = _listen(place)
         scheme = "https" if place.certificate else "http"
         host = f"[{place.host}]" if ":" in place.host else place.host
@@ -110,6 +113,25 @@ class Listening:
     def stop(self) -> None:
         """Take no more requests, answer those that are there, and end."""
         self._server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """Does not wait for clients that keep an idle connection open and never say goodbye, as TLS would have it."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        hanging_up = asyncio.create_task(self._hang_up())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            hanging_up.cancel()
+
+    async def _hang_up(self) -> None:
+        """Cut the connections as soon as no request is being answered any more."""
+        while True:
+            await asyncio.sleep(GOODBYE_SECONDS)
+            if not self.server_state.tasks:
+                for connection in list(self.server_state.connections):
+                    connection.transport.abort()
 
 
 class _Quiet:
