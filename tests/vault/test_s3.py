@@ -9,12 +9,13 @@ import sys
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from snaphold.clock import SystemClock
-from snaphold.errors import EvidenceError, SnapholdError, StorageError
+from snaphold.errors import EvidenceError, SnapholdError, StorageError, UnknownOutcomeError
 from snaphold.vault.s3_transfer import put_file
 from support.seaweed import ADMIN, PLAIN, READER, VAULT, WRITER, Seaweed, run_seaweed, secret_of
 from support.vault_rigs import FILES, KEEP, NAME, fill, put, s3_vault
@@ -94,9 +95,9 @@ def test_killed_in_the_middle_of_an_upload_nothing_counts_and_the_next_attempt_f
     assert vault.find(NAME) == final
     assert seaweed.client(ADMIN).list_multipart_uploads(Bucket=VAULT, Prefix=prefix).get("Uploads", []) == []
     # The object that was whole before the kill was found again, not sent twice.
-    assert versions(seaweed, prefix) == [
-        f"/{NAME}.complete.json", f"/{NAME}.complete.json.sig", f"/{NAME}/bagit.txt", f"/{NAME}/data/E0001.bin",
-    ]  # fmt: skip
+    stored = vault.stored(NAME)
+    names = (f"{NAME}/bagit.txt", f"{NAME}/data/E0001.bin", stored.marker.name, stored.signature.name)
+    assert versions(seaweed, prefix) == sorted(f"/{name}" for name in names)
     back = vault.read_back(NAME, tmp_path / "back", recorded=vault.stored(NAME))
     assert (back.faults, back.notes) == ((), ())
     assert (back.folder / "data/E0001.bin").read_bytes() == files["data/E0001.bin"]
@@ -126,6 +127,7 @@ def test_a_working_copy_that_is_lost_is_fetched_again(tmp_path: Path, seaweed: S
     final = put(vault)
     final.rename(tmp_path / "lost")
     again = vault.find(NAME)
+    assert again is not None
     assert again == final
     assert {name: (again / name).read_bytes() for name in FILES} == FILES
 
@@ -135,14 +137,14 @@ def test_an_object_that_comes_back_changed_is_not_sealed(
 ) -> None:
     vault = s3_vault(tmp_path, seaweed)
     staged = fill(vault.stage(NAME))
-    real = vault.bucket.client.get_object
+    real: Any = vault.bucket.client.get_object
 
     def lie(**about: Any) -> Any:
         answer = real(**about)
         if about["Key"].endswith("E0001.bin"):
             content = bytearray(answer["Body"].read())
             content[7] ^= 1
-            answer["Body"] = Body(bytes(content))
+            answer["Body"] = cast("Any", Body(bytes(content)))
         return answer
 
     monkeypatch.setattr(vault.bucket.client, "get_object", lie)
@@ -232,7 +234,7 @@ def test_the_same_file_put_twice_makes_one_version_that_is_locked_as_long_as_ask
 
 def test_a_bucket_without_object_lock_is_refused_unless_it_is_named(tmp_path: Path, seaweed: Seaweed) -> None:
     until = SystemClock().now() + KEEP
-    plain = {"bucket": PLAIN, "identity": ADMIN}
+    plain: Any = {"bucket": PLAIN, "identity": ADMIN}
     with pytest.raises(StorageError, match="cannot be a vault") as caught:
         s3_vault(tmp_path / "a", seaweed, **plain).place(NAME, until)
     assert "allow_unlocked_bucket: plain" in str(caught.value.do)
@@ -299,3 +301,28 @@ def test_a_store_without_an_encryption_key_is_named_as_the_reason(tmp_path: Path
         stored = vault.stored(NAME)
         assert stored is not None
         assert json.loads(stored.model_dump_json())["encryption"] == "none stated"
+
+
+def test_when_nobody_can_tell_whether_the_marker_was_put_the_outcome_is_unknown(
+    tmp_path: Path, seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = s3_vault(tmp_path, seaweed)
+    staged = fill(vault.stage(NAME))
+
+    def lose(**about: Any) -> Any:
+        if about["Key"].endswith(".complete.json"):
+            monkeypatch.setattr(vault.bucket.client, "get_paginator", fail)
+            fail()
+        return real(**about)
+
+    def fail(*_: Any) -> Any:
+        raise ReadTimeoutError(endpoint_url=seaweed.endpoint)
+
+    real = vault.bucket.writer.put_object
+    monkeypatch.setattr(vault.bucket.writer, "put_object", lose)
+    with pytest.raises(UnknownOutcomeError):
+        vault.commit(staged, NAME, retain_until=SystemClock().now() + KEEP)
+    monkeypatch.undo()
+    assert vault.find(NAME) is None
+    vault.commit(staged, NAME, retain_until=SystemClock().now() + KEEP)
+    assert vault.find(NAME)

@@ -55,7 +55,7 @@ def explained(error: Exception) -> StorageError:
         (answer("InternalError", 500, "PutObject"), "without an encryption key", "encryption: bucket"),
         (EndpointConnectionError(endpoint_url="https://s3.example.org"), "cannot be reached", "endpoint"),
         (ReadTimeoutError(endpoint_url="https://s3.example.org"), "did not answer to the end", "repeat"),
-        (SSLError(endpoint_url="https://s3.example.org", error="self-signed"), "self-signed", "ca_file"),
+        (SSLError(endpoint_url="https://s3.example.org", error=OSError("self-signed")), "self-signed", "ca_file"),
         (NoCredentialsError(), "no credentials", "access_key"),
     ],
 )

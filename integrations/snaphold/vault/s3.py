@@ -6,6 +6,7 @@ is put last. Only what has its marker is a package: an attempt that was lost lea
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -22,13 +23,14 @@ from snaphold.vault.s3_bucket import check_bucket
 from snaphold.vault.s3_errors import s3_errors
 from snaphold.vault.s3_marker import (
     MARKER_SUFFIX,
-    SIGNATURE_SUFFIX,
+    SmallObject,
     fetch_small,
     marker_key,
     marker_text,
     object_key,
     read_marker,
     signature_key,
+    signature_name,
 )
 from snaphold.vault.s3_transfer import Lock, Sent, confirm_lock, give_up_upload, put_file
 
@@ -108,7 +110,7 @@ class S3Vault:
         marker = fetch_small(self.bucket, marker_key(self.bucket, name), name + MARKER_SUFFIX)
         if marker is None:
             return None
-        signature = fetch_small(self.bucket, signature_key(self.bucket, name), name + SIGNATURE_SUFFIX)
+        signature = self._signature(name, marker.object.sha256)
         if signature is None:
             raise EvidenceError(f"the marker of {name} has no signature", "it was not put by Snaphold", "look into the bucket")
         stored = read_marker(marker.content, name, marker.object, signature.object)
@@ -159,6 +161,9 @@ class S3Vault:
             confirm_lock(self.bucket, key, item, lock)
         return f"S3 Object Lock: {stored.mode} at least until {format_time(lock.until)}"
 
+    def _signature(self, name: str, marker_sha256: str) -> SmallObject | None:
+        return fetch_small(self.bucket, signature_key(self.bucket, name, marker_sha256), signature_name(name, marker_sha256))
+
     def _locked_package(self, name: str) -> StoredPackage | None:
         """Return a complete package, or None when its bucket has no lock. Raises StorageError when it is not complete."""
         stored = self.stored(name)
@@ -169,7 +174,7 @@ class S3Vault:
     def _all_objects(self, name: str, stored: StoredPackage) -> Iterator[tuple[str, StoredObject]]:
         for item in stored.objects:
             yield object_key(self.bucket, name, item.name), item
-        yield signature_key(self.bucket, name), stored.signature
+        yield signature_key(self.bucket, name, stored.marker.sha256), stored.signature
         yield marker_key(self.bucket, name), stored.marker
 
     def _refuse_taken(self, name: str) -> None:
@@ -196,7 +201,9 @@ class S3Vault:
             marker, signature = Path(folder) / "marker", Path(folder) / "signature"
             marker.write_bytes(text)
             signature.write_text(self._sign(text), encoding="ascii")
-            put_file(self.bucket, signature_key(self.bucket, name), signature, name + SIGNATURE_SUFFIX, lock)
+            digest = hashlib.sha256(text).hexdigest()
+            key = signature_key(self.bucket, name, digest)
+            put_file(self.bucket, key, signature, signature_name(name, digest), lock)
             try:
                 put_file(self.bucket, marker_key(self.bucket, name), marker, name + MARKER_SUFFIX, lock)
             except StorageError as error:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from snaphold.vault.s3_client import Bucket
 
 MARKER_SUFFIX = ".complete.json"
-SIGNATURE_SUFFIX = MARKER_SUFFIX + ".sig"
 FORMAT = "snaphold-vault-1"
 _NEVER = datetime.max.replace(tzinfo=timezone.utc)
 _LARGEST = 4 * 1024 * 1024
@@ -32,9 +31,14 @@ def marker_key(bucket: Bucket, name: str) -> str:
     return f"{key_prefix(bucket)}{name}{MARKER_SUFFIX}"
 
 
-def signature_key(bucket: Bucket, name: str) -> str:
-    """Return the key of the marker's signature."""
-    return f"{key_prefix(bucket)}{name}{SIGNATURE_SUFFIX}"
+def signature_name(name: str, marker_sha256: str) -> str:
+    """Return the name of a marker's signature. It holds the marker's digest: a lost attempt leaves another signature."""
+    return f"{name}.complete.{marker_sha256[:16]}.sig"
+
+
+def signature_key(bucket: Bucket, name: str, marker_sha256: str) -> str:
+    """Return the key of a marker's signature."""
+    return key_prefix(bucket) + signature_name(name, marker_sha256)
 
 
 def object_key(bucket: Bucket, name: str, file: str) -> str:

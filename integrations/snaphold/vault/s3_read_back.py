@@ -36,7 +36,7 @@ def fetch_package(
         fault = _fetch(bucket, object_key(bucket, name, item.name), item, into)
         (unreadable if fault.startswith("cannot") else faults).extend([f"{item.name}: {fault}"] if fault else [])
     keys = {object_key(bucket, name, item.name): item for item in wanted.objects}
-    keys |= {signature_key(bucket, name): wanted.signature, marker_key(bucket, name): wanted.marker}
+    keys |= {signature_key(bucket, name, wanted.marker.sha256): wanted.signature, marker_key(bucket, name): wanted.marker}
     notes: list[str] = []
     _check_locks(bucket, wanted, keys, now, faults, notes)
     notes += _strangers(bucket, name, keys)
