@@ -122,7 +122,7 @@ def without(item: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_sdks_zip_describes_the_same_items(prepared: Mapping[str, bytes]) -> None:
     theirs, ours = json.loads(prepared["metadata.json"]), json.loads(unified()["metadata.json"])
-    for key in set(ours) - {"commit", "updated", "contentItems"}:
+    for key in set(ours) - {"commit", "updated", "contentItems", "tags"}:  # the SDK tags a young pack as new
         assert ours[key] == theirs[key], key
     assert listed(ours) == listed(theirs)
 

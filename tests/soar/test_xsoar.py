@@ -99,10 +99,10 @@ def test_the_items_of_a_loop_have_places_and_no_commas() -> None:
 @pytest.mark.parametrize(
     ("step", "key"),
     [
-        ("main.seal", "seal"),
+        ("main.seal", "main.seal"),
         ("war-room", "war-room"),
-        ("main.each[a+b].inner[c].seal", "each.inner.seal[a,b+c]"),
-        ("main.each[" + "x" * 90 + "].seal", "each.seal[" + hashlib.sha256(b"x" * 90).hexdigest()[:16] + "]"),
+        ("main.each[a+b].inner[c].seal", "main.each.inner.seal[a,b+c]"),
+        ("main.each[" + "x" * 90 + "].seal", "main.each.seal[" + hashlib.sha256(b"x" * 90).hexdigest()[:16] + "]"),
     ],
 )
 def test_keys_name_the_step_as_the_runner_does(step: str, key: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 from unittest.mock import patch
 
 from snaphold.action import Effect, find_action
@@ -41,11 +41,23 @@ def shim() -> tuple[ModuleType, ModuleType]:
     return demistomock, CommonServerPython
 
 
+class World(Protocol):
+    """Gives the answers of actions."""
+
+    def answer(self, action: str) -> dict[str, Any] | None:
+        """Return the next answer of an action; None when the call itself fails."""
+        ...
+
+
+Decide = Callable[[str, str], "str | None"]
+"""Gives what people decide at (whom, title): approved, denied, or None when nobody answers in time."""
+
+
 @dataclass
 class Commands:
     """Runs commands through the integration's entry point, with a scripted service and a clock that polling moves."""
 
-    script: Script
+    script: World
     trace: list[tuple[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -59,6 +71,7 @@ class Commands:
             assert justification
             self.keys.append(key)
         answer = self.script.answer(action)
+        self.now += getattr(self.script, "seconds", 0.0)
         if answer is None:
             raise ProviderError("no answer", retryable=action.endswith(".status"))
         return answer
@@ -97,7 +110,13 @@ class Commands:
 _COMPILED: dict[str, Any] = {}
 
 
-def walk_there(loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], script: Script, given: Mapping[str, Any]) -> Any:
+def walk_there(
+    loaded: LoadedPlaybook,
+    parts: Mapping[str, LoadedPlaybook],
+    script: World,
+    given: Mapping[str, Any],
+    decide: Decide,
+) -> Any:
     """Walk the compiled playbook; return its calls, how it ended, and the commands."""
     documents: dict[str, Any] = {}
     for one in (loaded, *parts.values()):
@@ -110,7 +129,7 @@ def walk_there(loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], scri
     def ask(who: str, title: str, _question: str) -> str | None:
         if "(approval " in title and not title.endswith("(approval 1)"):
             return "Approve"  # the scripted world answers once for all who are needed
-        return {"approved": "Approve", "denied": "Deny", None: None}[script.decision(who)]
+        return {"approved": "Approve", "denied": "Deny", None: None}[decide(who, title)]
 
     walker = XsoarWalker(documents, commands.run, ask, INCIDENT)
     done = walker.walk(display_name(loaded.playbook.name), given)
@@ -154,4 +173,5 @@ def run_here(loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], script
 
 def as_text(calls: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """Return calls with their inputs as text, so that both ways can be compared."""
-    return [(action, {name: write_value(value) for name, value in given.items() if value != ""}) for action, given in calls]
+    written = [(action, {name: write_value(value) for name, value in given.items()}) for action, given in calls]
+    return [(action, {name: value for name, value in given.items() if value}) for action, given in written]

@@ -181,7 +181,9 @@ def _holds(term: Mapping[str, Any], context: Mapping[str, Any]) -> bool:
     left = value_of(term["left"]["value"], context)
     assert term["left"]["iscontext"] is True
     if term["operator"] == "isExists":
-        return left is not None
+        return left not in (None, "")
+    if term["operator"] in ("isEmpty", "isNotEmpty"):
+        return (left in (None, "")) is (term["operator"] == "isEmpty")
     if left is None:
         return term["operator"] == "isNotEqualString"
     assert isinstance(left, str), f"{left!r} is compared with text"

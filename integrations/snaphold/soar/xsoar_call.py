@@ -79,11 +79,11 @@ class Use:
 def key_step(step: str, entry: AnyAction) -> str:
     """Return the step of the idempotency key as the local runner names it, so that either finds what the other did.
 
-    The playbook's own name is left out; the items of loops are named only where the action has no key values of its own.
+    It starts with the name of the playbook that was started, not with that of a part. The items of loops are named only
+    where the action has no key values of its own.
     """
     items = [item.replace("+", ",") for item in _ITEM.findall(step)]
     path = _ITEM.sub("", step)
-    path = path.partition(".")[2] or path
     if not items or entry.key_fields:
         return path
     told = "+".join(items)

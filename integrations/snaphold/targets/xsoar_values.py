@@ -117,31 +117,31 @@ def inline(value: str, names: Names, items: str = "") -> str:
 
 
 def holds(condition: Condition, names: Names) -> list[list[Value]]:
-    """Return the condition: the outer list joins with and, the inner lists with or. Every value must be there."""
-    verdicts = [_compare(comparison, comparison.operator, names) for comparison in condition.comparisons]
-    if condition.joiner == "or":
-        return [*_all_there(condition, names), verdicts]
-    return [[verdict] for verdict in verdicts] if _only_positive(condition) else [
-        *_all_there(condition, names),
-        *([verdict] for verdict in verdicts),
-    ]  # fmt: skip
+    """Return the condition: the outer list joins with and, the inner lists with or. The steps it looks at must have run."""
+    return _joined(condition, {}, condition.joiner == "or", names)
 
 
 def holds_not(condition: Condition, names: Names) -> list[list[Value]]:
-    """Return the opposite of the condition. A missing value makes neither of the two hold, so that it is never a pass."""
-    verdicts = [_compare(comparison, _OPPOSITES[comparison.operator], names) for comparison in condition.comparisons]
-    there = _all_there(condition, names)
-    return [*there, *([verdict] for verdict in verdicts)] if condition.joiner == "or" else [*there, verdicts]
+    """Return the opposite of the condition. Without a step's result neither of the two holds, so that it is never a pass."""
+    return _joined(condition, _OPPOSITES, condition.joiner != "or", names)
+
+
+def _joined(condition: Condition, operators: Mapping[str, str], any_will_do: bool, names: Names) -> list[list[Value]]:
+    verdicts = [
+        _term(one.reference, operators.get(one.operator, one.operator), _literal(one), names) for one in condition.comparisons
+    ]
+    there = [term for one in condition.comparisons for term in _has_run(one.reference, names)]
+    return [*there, verdicts] if any_will_do else [*there, *([verdict] for verdict in verdicts)]
 
 
 def equals(reference: Reference, value: str, names: Names) -> list[list[Value]]:
     """Return the condition that a value, as text, is this one."""
-    return [[_term(reference, "isEqualString", value, names)]]
+    return [*_has_run(reference, names), [_term(reference, "==", value, names)]]
 
 
 def equals_none(reference: Reference, values: Sequence[str], names: Names) -> list[list[Value]]:
-    """Return the condition that a value is there and is none of these."""
-    return [[_exists(reference, names)], *([_term(reference, "isNotEqualString", value, names)] for value in values)]
+    """Return the condition that a value is none of these."""
+    return [*_has_run(reference, names), *([_term(reference, "!=", value, names)] for value in values)]
 
 
 def labelled(conditions: Mapping[str, list[list[Value]]]) -> list[Value]:
@@ -158,26 +158,23 @@ def compare_path(root: str, accessor: str, operator: str, value: str) -> Value:
     }
 
 
-def _only_positive(condition: Condition) -> bool:
-    return all(comparison.operator == "==" for comparison in condition.comparisons)
-
-
-def _all_there(condition: Condition, names: Names) -> list[list[Value]]:
-    return [[_exists(comparison.reference, names)] for comparison in condition.comparisons]
-
-
-def _compare(comparison: Comparison, operator: str, names: Names) -> Value:
-    literal = comparison.literal
-    written = literal if isinstance(literal, str) else write_literal(literal)
-    return _term(comparison.reference, _OPERATORS[operator], written, names)
+def _literal(comparison: Comparison) -> str:
+    return comparison.literal if isinstance(comparison.literal, str) else write_literal(comparison.literal)
 
 
 def _term(reference: Reference, operator: str, value: str, names: Names) -> Value:
-    return {"operator": operator, "left": _left(reference, names), "right": {"value": text(value)}}
+    if not value:
+        return {"operator": "isEmpty" if operator == "==" else "isNotEmpty", "left": _left(reference, names)}
+    return {"operator": _OPERATORS[operator], "left": _left(reference, names), "right": {"value": text(value)}}
 
 
-def _exists(reference: Reference, names: Names) -> Value:
-    return {"operator": "isExists", "left": _left(reference, names)}
+def _has_run(reference: Reference, names: Names) -> list[list[Value]]:
+    """Return the condition that the step of a reference has run. An input always has a value, which may be empty text.
+
+    The value itself is no witness: XSOAR may take empty text for nothing.
+    """
+    root, _ = names.path(reference)
+    return [] if root == "inputs" else [[{"operator": "isExists", "left": {"value": whole(root, "step"), "iscontext": True}}]]
 
 
 def _left(reference: Reference, names: Names) -> Value:
