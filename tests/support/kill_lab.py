@@ -54,12 +54,12 @@ PLAYBOOK = """steps:
   - {id: last, do: lab.start, with: {asset: last}}
 """
 STARTS = [
-    "INC-1/alone/alone/1",
-    "INC-1/left/left/1",
-    "INC-1/right/right/1",
-    "INC-1/each.go/a/1",
-    "INC-1/each.go/b/1",
-    "INC-1/last/last/1",
+    "INC-1/trial.alone/alone/1",
+    "INC-1/trial.left/left/1",
+    "INC-1/trial.right/right/1",
+    "INC-1/trial.each.go/a/1",
+    "INC-1/trial.each.go/b/1",
+    "INC-1/trial.last/last/1",
 ]
 importlib.import_module("snaphold.engine.durable")  # the slow imports happen before the first fork
 CASES_AT_ONCE = 6
