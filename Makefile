@@ -120,7 +120,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/snaphold demo $(if $(DIR),--dir '$(DIR)')
 
 packs: $(VENV)/.dev
-	$(BIN)/python packaging/xsoar_pack.py
+	$(BIN)/python packaging/xsoar_pack.py $(if $(XSOAR_IMAGE),--docker-image '$(XSOAR_IMAGE)')
 	$(BIN)/python packaging/shuffle_apps.py
 
 docs: $(VENV)/.dev

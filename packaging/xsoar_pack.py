@@ -3,7 +3,7 @@
 Pure up to the writing: the same sources give the same bytes, whenever and wherever. The zip needs no SDK; a test holds it
 against what the SDK makes of the tree.
 
-Usage: xsoar_pack.py [--build FOLDER] [--dist FOLDER]
+Usage: xsoar_pack.py [--build FOLDER] [--dist FOLDER] [--docker-image IMAGE]
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from snaphold.targets.write import write_outputs
 from snaphold.targets.xsoar import compile_xsoar
 from xsoar_embed import ROOT, package_sources, script
 from xsoar_image import image
-from xsoar_integration import integration
+from xsoar_integration import DOCKER_IMAGE, integration
 from xsoar_pages import PACK_ABOUT, description, integration_readme, pack_readme, release_notes
 
 PACK = "Snaphold"
@@ -47,11 +47,11 @@ _FAST_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _FAST_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def build_tree(version: str = __version__) -> Files:
+def build_tree(version: str = __version__, docker_image: str = DOCKER_IMAGE) -> Files:
     """Return the content tree in the layout of the SDK: Packs/Snaphold and the Config that its validation reads."""
     compiled = compile_playbooks()
     playbooks = [_read(content) for path, content in sorted(compiled.items()) if path.endswith(".yml")]
-    yml = integration()
+    yml = integration(docker_image)
     sources = package_sources()
     size = sum(len(source.encode()) for source in sources.values())
     pack: dict[str, bytes | str] = {
@@ -245,8 +245,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "xsoar")
     parser.add_argument("--dist", type=Path, default=ROOT / "dist")
+    parser.add_argument("--docker-image", default=DOCKER_IMAGE, help=f"the image of the integration (default {DOCKER_IMAGE})")
     options = parser.parse_args(arguments)
-    tree = build_tree()
+    tree = build_tree(docker_image=options.docker_image)
     write_outputs(tree, options.build)
     packed = zip_bytes(unify(tree))
     path: Path = options.dist / f"{PACK}-xsoar-{__version__}.zip"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import subprocess
 import threading
 from collections.abc import Generator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -21,6 +22,7 @@ from support.ledgers import INCIDENT
 from support.service_lab import ServiceLab, serving
 from support.toy_actions import install
 from support.xsoar_builds import IMAGE_PYTHONS, image_python, integration, run_script, tree
+from support.xsoar_play import SHIM
 
 pytestmark = pytest.mark.slow
 ROLES = [{"name": "all", "members": ["ana"], "may": ["*"]}]
@@ -221,10 +223,6 @@ def test_an_older_pack_in_the_same_container_is_not_used(python: str, tmp_path: 
         "    from snaphold.soar.xsoar_text import table\n"
         "    print(table(('a',), []))\n"
     )
-    import subprocess
-
-    from support.xsoar_play import SHIM
-
     for name, text in (("old.py", older), ("new.py", code)):
         (tmp_path / name).write_text(text)
     done = subprocess.run(
@@ -232,6 +230,22 @@ def test_an_older_pack_in_the_same_container_is_not_used(python: str, tmp_path: 
         capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     assert done.stdout.splitlines() == ["This is the older pack.", "There is nothing to show."]
+
+
+def test_an_image_without_the_right_packages_is_named_as_the_cause(python: str, tmp_path: Path) -> None:
+    driver = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import CommonServerPython as s, demistomock as d\n"
+        "sys.modules['pydantic'] = None\n"
+        "try:\n"
+        "    exec(compile(open(sys.argv[2]).read(), 's', 'exec'), {**vars(s), 'demisto': d, '__name__': '__builtin__'})\n"
+        "except SystemExit:\n"
+        "    print(d.RESULTS[0]['Contents'])\n"
+    )
+    (tmp_path / "script.py").write_text(integration()["script"]["script"])
+    words = [python, "-I", "-c", driver, str(SHIM), str(tmp_path / "script.py")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert "cannot start in this Docker image" in done.stdout
+    assert "choose a newer tag of demisto/py3-tools" in done.stdout
 
 
 def test_the_embedded_modules_are_those_of_the_repository() -> None:
