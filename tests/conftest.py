@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
+from snaphold import secrets
 from snaphold.clock import FixedClock
 from support.golden import Golden
 from support.seaweed import Seaweed, run_seaweed
@@ -17,6 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--regenerate", action="store_true", help="write generated files again instead of comparing (look at the difference)"
     )
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget after each test which secrets it resolved: a password of one would be hidden in the output of the next."""
+    monkeypatch.setattr(secrets, "_known", set[str](secrets._known))
 
 
 @pytest.fixture

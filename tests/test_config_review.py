@@ -46,12 +46,15 @@ def test_a_complete_estate_has_no_findings(tmp_path: Path, monkeypatch: pytest.M
 
 def test_integrations_without_owner_review_date_or_secret_are_named(tmp_path: Path) -> None:
     bare = {"name": "itsm", "kind": "servicenow", "url": "https://itsm.example.org"}
+    old = {
+        "name": "old", "owner": "noc", "contact": "noc@example.org", "review_by": "2020-01-01",
+        "ca_file": "none.pem", "credentials": {"token": "env:NOT_SET_ANYWHERE"},
+    }  # fmt: skip
     found_texts = [
         finding.text
         for finding in review(
             make_configuration(
-                integrations=[bare, {**bare, "name": "old", "owner": "noc", "contact": "noc@example.org", "review_by": "2020-01-01",
-                                     "ca_file": "none.pem", "credentials": {"token": "env:NOT_SET_ANYWHERE"}}]
+                integrations=[bare, {**bare, **old}]
             ).placed_at(tmp_path),
             TODAY,
         )
