@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from snaphold import secrets
 from snaphold.clock import FixedClock
 from support.golden import Golden
 from support.seaweed import Seaweed, run_seaweed
+
+# A deadline for each example would be an absolute time in a test; in CI the examples are the same every time.
+settings.register_profile("snaphold", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("snaphold"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "snaphold")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

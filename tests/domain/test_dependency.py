@@ -88,6 +88,7 @@ def test_very_many_faults_are_counted_not_listed() -> None:
     assert str(caught.value.why).endswith("and 190 more")
 
 
+@pytest.mark.slow
 def test_a_chain_of_fifty_thousand_needs_no_recursion() -> None:
     names = [f"a{number:05}" for number in range(50_000)]
     needs = {name: (names[at + 1],) if at + 1 < len(names) else () for at, name in enumerate(names)}

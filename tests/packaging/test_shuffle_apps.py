@@ -26,6 +26,8 @@ from snaphold.soar.shuffle_step import RESERVED
 from support.needs import need_shared
 from xsoar_pack import zip_bytes
 
+pytestmark = pytest.mark.slow
+
 FILES = shuffle_apps.app_files()
 API_TEXT = FILES[f"{shuffle_apps.FOLDER}/api.yaml"].decode()
 API: dict[str, Any] = yaml.safe_load(API_TEXT)

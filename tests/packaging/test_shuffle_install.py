@@ -18,6 +18,8 @@ from snaphold.targets.shuffle import compile_shuffle
 from support.needs import need_shared
 from support.shuffle_backend import KEY, Backend, backend
 
+pytestmark = pytest.mark.slow
+
 SECRET = "webhook-secret-of-the-test"
 
 

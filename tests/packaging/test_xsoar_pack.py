@@ -22,6 +22,8 @@ from support.xsoar_builds import ROOT, integration, tree, unified
 from xsoar_embed import literal, package_sources
 from xsoar_image import HEIGHT, LARGEST_BYTES, WIDTH, image
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_action_has_a_command_and_those_that_write_are_marked() -> None:
     commands = {command["name"]: command for command in integration()["script"]["commands"]}

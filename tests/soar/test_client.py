@@ -134,6 +134,7 @@ def test_health_tells_the_difference_of_the_clocks(client: ServiceClient, lab: S
     assert client.whoami()["person"] == "ana"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_write_over_a_failing_line_happens_once_and_is_never_a_false_success(lab: ServiceLab, fault: str) -> None:
     with between(lab.url) as proxy:
@@ -147,6 +148,7 @@ def test_a_write_over_a_failing_line_happens_once_and_is_never_a_false_success(l
     assert lab.toys.vendor.starts() == [WRITE["key"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_line_that_always_fails_gives_an_unknown_outcome(lab: ServiceLab, fault: str) -> None:
     with between(lab.url) as proxy:
