@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -31,6 +32,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget after each test which secrets it resolved: a password of one would be hidden in the output of the next."""
     monkeypatch.setattr(secrets, "_known", set[str](secrets._known))
+
+
+@pytest.fixture(autouse=True)
+def _log_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the package's log back after each test: inside XSOAR and in the service it goes elsewhere, for good."""
+    logger = logging.getLogger("snaphold")
+    for name in ("handlers", "propagate"):
+        monkeypatch.setattr(logger, name, getattr(logger, name))
 
 
 @pytest.fixture
