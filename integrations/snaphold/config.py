@@ -85,9 +85,25 @@ class Pool(Value):
     name: Identifier = Field(description="The pool's name.", examples=["isolated-01"])
     provider: Identifier = Field(description="The backup engine or product.", examples=["restic"])
     location: str = Field(
-        min_length=1, description="A folder; relative ones count from this file.", examples=["pools/isolated-01"]
+        min_length=1,
+        description="A folder, relative ones count from this file; with an integration, the storage's name in the product.",
+        examples=["pools/isolated-01"],
     )
-    password: SecretReference = Field(description="The repository's password, by reference.", examples=["file:keys/isolated-01"])
+    password: SecretReference | None = Field(
+        default=None,
+        description="The repository's password, by reference; engines on this machine (restic, rclone) need it.",
+        examples=["file:keys/isolated-01"],
+    )
+    integration: Identifier | None = Field(
+        default=None,
+        description="The connection to the backup product; left out for engines on this machine.",
+        examples=["backup-server"],
+    )
+    settings: dict[str, str] = Field(
+        default_factory=dict,
+        description="Settings of the backup product for this pool; the how-to of each product lists them.",
+        examples=[{"locked_repository": "Immutable 01"}],
+    )
     isolated: bool = Field(default=True, description="Apart from daily backups and their deletion policies.", examples=[True])
     reserve: float = Field(default=0.1, ge=0, lt=1, description="Share of the storage that must stay free.", examples=[0.1])
     upload_limit_kib: int | None = Field(default=None, ge=1, description="Cap in KiB/s.", examples=[20480])

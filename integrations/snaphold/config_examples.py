@@ -110,6 +110,15 @@ EXAMPLES: dict[str, Any] = {
             "contact": "backup@example.org",
             "review_by": "2027-01-31",
         },
+        {
+            "name": "backup-server",
+            "kind": "veeam",
+            "url": "https://vbr.example.org:9419",
+            "credentials": {"username": "env:VEEAM_USER", "password": "env:VEEAM_PASSWORD"},
+            "owner": "backup-team",
+            "contact": "backup@example.org",
+            "review_by": "2027-01-31",
+        },
     ],
     "people": [
         {

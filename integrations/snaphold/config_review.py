@@ -109,9 +109,9 @@ def _severities(configuration: Configuration) -> Iterator[str]:
 
 
 def _pools(configuration: Configuration) -> Iterator[str]:
-    from snaphold.providers.registry import provider_names
+    from snaphold.providers.registry import product_names, provider_names
 
-    names = provider_names()
+    names, products = provider_names(), product_names()
     for pool in configuration.pools:
         if not pool.isolated:
             yield f"{pool.name} is not isolated: whoever holds the daily backups holds it too"
@@ -119,10 +119,16 @@ def _pools(configuration: Configuration) -> Iterator[str]:
             yield f"{pool.name} is marked compromised and is never used"
         if pool.provider not in names:
             yield f"{pool.name} names the unknown provider {pool.provider!r} ({suggest(pool.provider, names) or _some(names)})"
+        elif pool.provider in products:
+            if pool.integration is None:
+                yield f"{pool.name} names no integration: {pool.provider} is a product that is reached through one"
         elif not _program_found(pool, configuration):
             program = pool.program or pool.provider
             yield f"{pool.name} needs the program {program}, which is not found: install it, or set program"
-        yield from _secret(f"the password of {pool.name}", pool.password, configuration)
+        elif pool.password is None:
+            yield f"{pool.name} has no password: {pool.provider} encrypts what it stores"
+        if pool.password is not None:
+            yield from _secret(f"the password of {pool.name}", pool.password, configuration)
 
 
 def _program_found(pool: Pool, configuration: Configuration) -> bool:

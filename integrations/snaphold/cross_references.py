@@ -85,10 +85,15 @@ def _seen_before(section: str, items: Iterable[tuple[Place, object]]) -> Iterato
 def _dangling(configuration: Configuration) -> Iterator[Fault]:
     tiers = {tier.id for tier in configuration.tiers}
     pools = {pool.name for pool in configuration.pools}
+    integrations = {item.name for item in configuration.integrations}
     people = {person.id for person in configuration.people}
     for index, asset in enumerate(configuration.assets):
         yield from _unknown(("assets", index, "tier"), asset.tier, tiers, "tier")
         yield from _unknown(("assets", index, "protection", "pool"), asset.protection.pool, pools, "pool")
+        for name in asset.protection.workloads:
+            yield from _unknown(("assets", index, "protection", "workloads", name), name, integrations, "integration")
+    for index, pool in enumerate(configuration.pools):
+        yield from _unknown(("pools", index, "integration"), pool.integration, integrations, "integration")
     for index, rule in enumerate(configuration.classification):
         yield from _unknown(("classification", index, "tier"), rule.tier, tiers, "tier")
     for index, route in enumerate(configuration.routes):

@@ -78,9 +78,13 @@ def _all(configuration: Configuration, clock: Clock) -> Iterator[Examined]:
 
 def _integration(integration: Integration, configuration: Configuration) -> Examined:
     from snaphold.platforms.registry import open_platform
+    from snaphold.providers.registry import check_connection, product_names
 
     def test() -> tuple[str, Sequence[str]]:
-        reached = open_platform(integration, configuration).check()
+        if integration.kind in product_names():
+            reached = check_connection(integration, configuration)
+        else:
+            reached = open_platform(integration, configuration).check()
         return f"signed in as {reached.signed_in_as}", reached.missing
 
     detail, findings = _try(test)
@@ -102,8 +106,9 @@ def _pool(pool: Pool, configuration: Configuration, clock: Clock) -> Examined:
         health = provider.check_health()
         if not health.fit:
             return "", health.reasons
-        free = provider.capacity().free
-        room = "room not known" if free is None else f"{free / 1024**3:.1f} GiB free"
+        capacity = provider.capacity()
+        known = "room not known" if capacity.free is None else f"{capacity.free / 1024**3:.1f} GiB free"
+        room = "grows as it is used" if capacity.elastic else known
         return f"{provider.describe().engine}, {room}", ()
 
     detail, findings = _try(test)

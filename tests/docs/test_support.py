@@ -7,14 +7,15 @@ from pathlib import Path
 
 from snaphold.config import Integration
 from snaphold.platforms.registry import describe_platforms, platform_names
-from snaphold.providers.registry import provider_names
+from snaphold.providers.registry import describe_products
 from snaphold.targets.support import support_reference
-from support.backup_site import make_site
+from support.backup_site import ENGINES, make_site
 from support.golden import ROOT, Golden
 
 
 def test_the_reference_of_support_is_up_to_date(golden: Golden, tmp_path: Path) -> None:
-    engines = [make_site(tmp_path / name, name, fresh=True).provider().describe() for name in provider_names()]
+    engines = [make_site(tmp_path / name, name, fresh=True).provider().describe() for name in ENGINES]
+    engines += describe_products()
     golden.check("docs/reference/support.md", support_reference(engines, describe_platforms()))
 
 

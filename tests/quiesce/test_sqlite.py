@@ -93,6 +93,15 @@ def test_a_writer_is_not_held_up_while_a_copy_stands_still(bank: Path, staging: 
     done = threading.Event()
     written: list[int] = []
 
+    def now() -> float:
+        """Return the time once somebody wrote since the last look, so that each step of the copy meets a writer."""
+        before, until = len(written), time.monotonic() + 5
+        while len(written) == before and time.monotonic() < until:
+            time.sleep(0.0005)
+        return time.monotonic()
+
+    monkeypatch.setattr(sqlite, "time", SimpleNamespace(monotonic=now))
+
     def write() -> None:
         while not done.is_set():
             writer.execute("BEGIN IMMEDIATE")

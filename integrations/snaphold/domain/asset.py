@@ -50,6 +50,11 @@ class Protection(Value):
         examples=[["share"]],
     )
     pool: Identifier | None = Field(default=None, description="A pool that overrides the route.", examples=["isolated-01"])
+    workloads: dict[str, str] = Field(
+        default_factory=dict,
+        description="The asset's name in backup products, by integration; left out: the asset's id.",
+        examples=[{"backup-server": "ORDERS-VM01"}],
+    )
 
 
 class Asset(Value):

@@ -15,7 +15,7 @@ from snaphold.errors import InputError
 class PoolRoom:
     """A pool as it was found. `fault` says why it must not be used; None bytes mean that nobody can tell.
 
-    Pools of the same `storage` share its room.
+    An `elastic` storage grows as it is used: there is no room that could lack. Pools of the same `storage` share its room.
     """
 
     pool: str
@@ -24,6 +24,7 @@ class PoolRoom:
     reserve: float
     storage: str = ""
     fault: str = ""
+    elastic: bool = False
 
     @property
     def reserve_bytes(self) -> int:
@@ -75,6 +76,8 @@ class Room:
         return Refusal(asset, needed, tuple(reasons), short)
 
     def _shortage(self, pool: PoolRoom, needed: int) -> str:
+        if pool.elastic:
+            return ""
         if pool.free is None or (pool.total is None and pool.reserve):
             return "cannot tell how much room it has, which is not enough"
         taken = self.taken.get(pool.storage or pool.pool, 0)

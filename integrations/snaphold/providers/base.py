@@ -36,6 +36,8 @@ class Verb(str, Enum):
     DELETE = "delete"
     SET_SCHEDULE = "set_schedule"
     OPEN_READ_ONLY = "open_read_only"
+    PUBLISH = "publish"
+    MARK_INFECTED = "mark_infected"
 
 
 class Support(str, Enum):
@@ -63,10 +65,15 @@ class Description(Value):
 
 
 class Workload(Value):
-    """What of an asset will be backed up. Paths are absolute and exist."""
+    """What of an asset will be backed up: absolute paths that exist, or a workload of a backup product.
+
+    `name` is what the product calls it, `reference` the product's own id of it.
+    """
 
     asset: Identifier
-    paths: tuple[str, ...]
+    paths: tuple[str, ...] = ()
+    name: str = ""
+    reference: str = ""
     application: Application | None = None
 
 
@@ -78,10 +85,14 @@ class Health(Value):
 
 
 class Capacity(Value):
-    """Room in the storage behind a pool, in bytes. None = the engine cannot tell, which is not `enough`."""
+    """Room in the storage behind a pool, in bytes. None = the engine cannot tell, which is not `enough`.
+
+    `elastic`: the storage grows as it is used (a cloud), so there is no room to compare with, only quotas and cost.
+    """
 
     total: int | None
     free: int | None
+    elastic: bool = False
     storage: str = Field(default="", description="Which storage it is: pools of the same one share its room.")
 
 
@@ -130,6 +141,14 @@ class Verification(Value):
     outcome: Outcome
     method: str
     findings: tuple[str, ...] = ()
+
+
+class Publication(Value):
+    """A restore point that is offered read-only to investigators, without a copy. `address` is where it is reached."""
+
+    reference: str = Field(description="The product's own id of it; what ends it.")
+    address: str
+    until: Moment | None = Field(default=None, description="When the product ends it by itself.")
 
 
 class Provider(Protocol):
@@ -203,7 +222,23 @@ class Provider(Protocol):
         ...
 
     def set_schedule(self, asset: str, every_seconds: int | None) -> None:
-        """Tighten the asset's regular schedule, or restore it with None."""
+        """Tighten the asset's regular schedule, or restore it with None.
+
+        What stood before is kept by the adapter in the product or by `set_schedule`'s caller in the ledger; a repeat with
+        the same interval changes nothing.
+        """
+        ...
+
+    def publish(self, restore_point: RestorePoint, name: str) -> Publication:
+        """Offer the restore point read-only to investigators, once per name."""
+        ...
+
+    def end_publication(self, reference: str) -> None:
+        """End what `publish` began; one that ended already is left alone."""
+        ...
+
+    def mark_infected(self, restore_point: RestorePoint, reason: str) -> RestorePoint:
+        """Tell the product that the restore point may hold malware, so that nobody restores it unawares."""
         ...
 
 

@@ -110,4 +110,4 @@ def _look(pool: Pool, context: Context) -> PoolRoom:
     except SnapholdError as error:
         return PoolRoom(pool.name, None, None, pool.reserve, fault=f"cannot be used: {error.what}")
     fault = "" if health.fit else f"cannot be used: {'; '.join(health.reasons)}"
-    return PoolRoom(pool.name, capacity.total, capacity.free, pool.reserve, capacity.storage, fault)
+    return PoolRoom(pool.name, capacity.total, capacity.free, pool.reserve, capacity.storage, fault, capacity.elastic)

@@ -27,6 +27,7 @@ from snaphold.providers.base import (
     Estimate,
     Health,
     JobStatus,
+    Publication,
     Verb,
     Verification,
     Workload,
@@ -255,6 +256,18 @@ class LocalRepository(ABC):
     def set_schedule(self, asset: str, every_seconds: int | None) -> None:
         """Raise ProviderError: an engine on this machine has no scheduler of its own."""
         raise self.unsupported(Verb.SET_SCHEDULE)
+
+    def publish(self, restore_point: RestorePoint, name: str) -> Publication:
+        """Raise ProviderError: an engine on this machine has no service that offers restore points."""
+        raise self.unsupported(Verb.PUBLISH)
+
+    def end_publication(self, reference: str) -> None:
+        """Raise ProviderError, as `publish`."""
+        raise self.unsupported(Verb.PUBLISH)
+
+    def mark_infected(self, restore_point: RestorePoint, reason: str) -> RestorePoint:
+        """Raise ProviderError: a repository knows no state of infection."""
+        raise self.unsupported(Verb.MARK_INFECTED)
 
     @abstractmethod
     def verify(self, restore_point: RestorePoint) -> Verification:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snaphold.config import Configuration, Pool
+from snaphold.errors import InputError
 from snaphold.secrets import resolve
 
 
@@ -40,4 +41,10 @@ class RepositoryPlace:
 
     def password(self) -> str:
         """Return the repository's password. Raises InputError when it is missing or a file that others can read."""
+        if self.pool.password is None:
+            raise InputError(
+                f"the pool {self.pool.name} has no password",
+                f"{self.pool.provider} encrypts what it stores",
+                "add password to the pool in snaphold.yaml, by reference",
+            )
         return resolve(self.pool.password, self.base)

@@ -15,7 +15,7 @@ from snaphold.errors import SnapholdError, StorageError
 from snaphold.evidence.compare import Category, Change, compare_inventories
 from snaphold.evidence.hashing import hash_file
 from snaphold.evidence.inventory import inventory_roots, take_inventory
-from snaphold.providers.base import Provider
+from snaphold.providers.base import Provider, Support, Verb
 from snaphold.providers.job_folder import CHANGED
 from snaphold.providers.source import name_paths
 from snaphold.quiesce.registry import open_quiescer
@@ -57,6 +57,10 @@ def prove(
         proof.passed.append(f"read back: {verification.method}")
     else:
         proof.failed.append(f"read back: {verification.method}: {'; '.join(verification.findings) or 'failed'}")
+    capability = provider.describe().capabilities[Verb.OPEN_READ_ONLY]
+    if capability.support is Support.UNSUPPORTED:
+        proof.gaps.append(f"it was not restored and compared with its source: {capability.detail}")
+        return proof
     progress(f"{point.id}: restoring into scratch")
     try:
         root = provider.open_read_only(point, scratch / "tree")

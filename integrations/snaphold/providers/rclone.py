@@ -56,6 +56,8 @@ CAPABILITIES = {
     Verb.SET_RETENTION: Capability(support=Support.UNSUPPORTED, detail="a plain folder has no retention"),
     Verb.HOLD: Capability(support=Support.UNSUPPORTED, detail=NO_HOLD),
     Verb.SET_SCHEDULE: Capability(support=Support.UNSUPPORTED, detail="rclone has no scheduler"),
+    Verb.PUBLISH: Capability(support=Support.UNSUPPORTED, detail="rclone has no read-only mount that a service could keep up"),
+    Verb.MARK_INFECTED: Capability(support=Support.UNSUPPORTED, detail="rclone knows no state of infection"),
 }
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, cast
 
 import snaphold.providers
 from snaphold.clock import Clock
-from snaphold.config import Configuration, Pool
+from snaphold.config import Configuration, Integration, Pool
 from snaphold.documents import suggest
 from snaphold.errors import InputError
 
 if TYPE_CHECKING:
-    from snaphold.providers.base import Provider
+    from snaphold.platforms.base import Reachability
+    from snaphold.providers.base import Description, Provider
     from snaphold.providers.local_repository import LocalRepository
     from snaphold.providers.place import RepositoryPlace
 
@@ -26,6 +27,29 @@ def provider_names() -> list[str]:
     """Return the names of all adapters, in order."""
     modules = [info.name for info in pkgutil.iter_modules(snaphold.providers.__path__)]
     return sorted(name for name in modules if hasattr(importlib.import_module(f"snaphold.providers.{name}"), "connect"))
+
+
+def product_names() -> list[str]:
+    """Return the names of the adapters that are reached through an integration, in order."""
+    return [name for name in provider_names() if hasattr(importlib.import_module(f"snaphold.providers.{name}"), "DESCRIPTION")]
+
+
+def describe_products() -> list[Description]:
+    """Return what each backup product can do, in order of name; nothing is contacted."""
+    return [cast("Description", importlib.import_module(f"snaphold.providers.{name}").DESCRIPTION) for name in product_names()]
+
+
+def check_connection(integration: Integration, configuration: Configuration) -> Reachability:
+    """Return as whom we are signed in at a backup product, and which rights lack. Never changes anything.
+
+    Raises InputError when there is no product of the integration's kind, else what the adapter raises.
+    """
+    names = product_names()
+    if integration.kind not in names:
+        why = suggest(integration.kind, names) or f"known: {', '.join(names)}"
+        raise InputError(f"{integration.name} is of an unknown kind {integration.kind!r}", why, "correct kind in snaphold.yaml")
+    module = importlib.import_module(f"snaphold.providers.{integration.kind}")
+    return cast("Reachability", module.check_connection(integration, configuration))
 
 
 def provider_proofs() -> dict[str, str]:

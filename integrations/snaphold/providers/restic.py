@@ -56,6 +56,8 @@ CAPABILITIES = {
         detail="the tag legal-hold, which our delete and `forget --keep-tag legal-hold` obey; storage does not enforce it",
     ),
     Verb.SET_SCHEDULE: Capability(support=Support.UNSUPPORTED, detail="restic has no scheduler"),
+    Verb.PUBLISH: Capability(support=Support.UNSUPPORTED, detail="restic has no read-only mount that a service could keep up"),
+    Verb.MARK_INFECTED: Capability(support=Support.UNSUPPORTED, detail="restic knows no state of infection"),
 }
 
 
