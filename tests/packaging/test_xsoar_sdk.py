@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -31,9 +33,13 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A content root inside a git repository, as the SDK wants it."""
     root = tmp_path_factory.mktemp("repository")
     folder = write_tree(root / "packaging" / "xsoar", tree())
+    commit_all(root)
+    return folder
+
+
+def commit_all(root: Path) -> None:
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "Content"]):
         subprocess.run(["git", "-c", "user.email=a@example.org", "-c", "user.name=a", *words], cwd=root, check=True)
-    return folder
 
 
 def sdk(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -95,21 +101,42 @@ def prepared(content: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping
         return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
 
 
-def test_the_sdks_zip_holds_the_same_items(prepared: Mapping[str, bytes]) -> None:
-    assert sorted(prepared) == sorted(unified())
+@pytest.fixture(scope="module")
+def zipped(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
+    """The files of the zip that `zip-packs` makes; it works only where the content root is that of the repository.
+
+    Its metadata.json names no items, unlike that of `prepare-content`, which ours is compared with.
+    """
+    root, out = tmp_path_factory.mktemp("content"), tmp_path_factory.mktemp("zipped")
+    write_tree(root, tree())
+    commit_all(root)
+    done = sdk(root, "zip-packs", "-i", "Packs/Snaphold", "-o", str(out))
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(out / "uploadable_packs" / "Snaphold.zip") as archive:
+        return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
 
 
-def test_the_sdks_zip_has_the_same_content(prepared: Mapping[str, bytes]) -> None:
-    for name, theirs in prepared.items():
+@pytest.fixture(params=["prepared", "zipped"])
+def theirs(request: pytest.FixtureRequest) -> Mapping[str, bytes]:
+    """The files of the zips that two commands of the SDK make."""
+    return request.getfixturevalue(request.param)
+
+
+def test_the_sdks_zips_hold_the_same_items(theirs: Mapping[str, bytes]) -> None:
+    assert sorted(theirs) == sorted(unified())
+
+
+def test_the_sdks_zips_have_the_same_content(theirs: Mapping[str, bytes]) -> None:
+    for name, content in theirs.items():
         ours = unified()[name]
         if name == "metadata.json":
             continue
         if name.endswith(".json"):
-            assert json.loads(ours) == json.loads(theirs), name
+            assert json.loads(ours) == json.loads(content), name
         elif name.endswith(".yml"):
-            assert without(yaml.safe_load(ours)) == without(yaml.safe_load(theirs)), name
+            assert without(yaml.safe_load(ours)) == without(yaml.safe_load(content)), name
         else:
-            assert ours == theirs, name
+            assert ours == content, name
 
 
 def without(item: dict[str, Any]) -> dict[str, Any]:
@@ -134,19 +161,34 @@ def listed(metadata: Mapping[str, Any]) -> dict[str, set[tuple[str, str]]]:
     }
 
 
+def free_port() -> str:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return str(taken.getsockname()[1])
+
+
+def wait_for_port(port: int) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens on {port}")
+
+
 @pytest.mark.parametrize("version", ["6.14.0", "8.7.0"])
 def test_the_zip_can_be_uploaded(content: Path, tmp_path: Path, version: str) -> None:
     fake = need_shared("tools/xsoar/fakesrv.py")
     archive = tmp_path / "Snaphold.zip"
     archive.write_bytes(xsoar_pack.zip_bytes(unified()))
     (tmp_path / "saved").mkdir()
-    port = str(20000 + os.getpid() % 20000)
+    port = free_port()
     server = subprocess.Popen(
         [sys.executable, str(fake), "--port", port, "--version", version, "--save", str(tmp_path / "saved")],
         stdout=subprocess.DEVNULL,
     )
     try:
-        time.sleep(1)
+        wait_for_port(int(port))
         more = {"DEMISTO_BASE_URL": f"http://127.0.0.1:{port}", "DEMISTO_API_KEY": "test"}
         more |= {"XSIAM_AUTH_ID": "1"} if version.startswith("8") else {}
         done = sdk(content, "upload", "-i", str(archive), "--override-existing", **more)
