@@ -35,7 +35,8 @@ def test_a_complete_estate_has_no_findings(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / folder).mkdir(parents=True)
     for key in ("isolated-01", "isolated-02", "custodian"):
         (tmp_path / "keys" / key).touch(mode=0o600)
-    for name in ("SN_USER", "SN_PASSWORD", "PAGERDUTY_TOKEN", "PAGERDUTY_ROUTING_KEY"):
+    names = ("SN_USER", "SN_PASSWORD", "PAGERDUTY_TOKEN", "PAGERDUTY_ROUTING_KEY", "VEEAM_USER", "VEEAM_PASSWORD")
+    for name in names:
         monkeypatch.setenv(name, "set")
     more = "".join(f"  - {{severity: {severity}, playbook: ransomware-response}}\n" for severity in (3, 4, 5))
     text = sample_text().replace("severities:\n", f"severities:\n{more}")

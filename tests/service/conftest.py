@@ -13,7 +13,7 @@ from support.service_lab import ServiceLab, serving
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[ServiceLab]:
     """A service with toy actions that answers with a job after 0.3 s."""
-    with serving(tmp_path, monkeypatch, longest_wait=0.3) as found:
+    with serving(tmp_path, monkeypatch, longest_wait=1.5) as found:
         yield found
 
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Field
 
+from snaphold.action import Effect
+from snaphold.context import Context
+from snaphold.domain.outcome import Outcome
+from snaphold.errors import ProviderError, SnapholdError
 from snaphold.ledger.entry import Event, NewEntry, digest
 from snaphold.service.records import IncidentRecord, JobState, ServiceJob
+from snaphold.service.repeats import Repeats
+from snaphold.service.tokens import create_token
 from support.ledgers import NOW
-from support.service_lab import INCIDENT_DOCUMENT, WRITE, Reply, ServiceLab
+from support.service_lab import INCIDENT_DOCUMENT, WRITE, Reply, ServiceLab, serving
+from support.toy_actions import ToyRequest, ToyResult, install, toy
 
 
 def test_an_action_answers_with_its_result_and_stands_in_the_ledger(lab: ServiceLab) -> None:
@@ -80,10 +90,12 @@ def test_what_takes_long_goes_on_as_a_job(lab: ServiceLab) -> None:
     assert lab.act("toy.wait").document == ended["result"]
 
 
-def test_a_caller_who_wants_no_waiting_gets_a_job_at_once(lab: ServiceLab) -> None:
-    began = time.monotonic()
-    assert lab.act("toy.wait", headers={"Prefer": "respond-async"}).status == 202
-    assert time.monotonic() - began < 0.25
+def test_a_caller_who_wants_no_waiting_gets_a_job_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(tmp_path, monkeypatch, longest_wait=20) as lab:
+        began = time.monotonic()
+        assert lab.act("toy.wait", headers={"Prefer": "respond-async"}).status == 202
+        assert time.monotonic() - began < 15
+        lab.toys.gate.set()
 
 
 def test_a_job_that_fails_tells_the_problem(lab: ServiceLab) -> None:
@@ -269,3 +281,73 @@ def test_jobs_end_in_the_register(lab: ServiceLab) -> None:
     wait_for(lab, place)
     (job,) = lab.runtime.ledger.records(ServiceJob)
     assert (job.state, job.action, job.requested_by) == (JobState.DONE, "toy.wait", "ana")
+
+
+class Question(ToyRequest):
+    """Input of toy.status."""
+
+
+class Standing(ToyResult):
+    """Where the toy's job stands."""
+
+    state: str = Field(default="running", description="State.", examples=["running"])
+    bytes_done: int = Field(default=0, description="Bytes.", examples=[1])
+
+
+def asking(folder: Path, patch: pytest.MonkeyPatch, answers: list[Any]) -> Any:
+    """Serve an action that tells a state: each answer in turn, the last one for ever."""
+    left = list(answers)
+
+    def status(request: Question, context: Context) -> Standing:
+        del request, context
+        found = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(found, SnapholdError):
+            raise found
+        return found
+
+    entry = replace(toy(name="toy.status", effect=Effect.READS), function=status, request=Question, result=Standing)
+    install(patch, entry)
+    return serving(folder, patch, actions={"toy.status": entry})
+
+
+def standing(state: str, done: int = 0) -> Standing:
+    return Standing(outcome=Outcome.SUCCEEDED, job="J", state=state, bytes_done=done)
+
+
+def test_the_same_question_about_a_job_is_recorded_when_its_answer_is_news(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = ProviderError("the product is silent")
+    answers = [*(standing("running", n) for n in range(5)), lost, lost, lost, standing("running", 9), standing("done", 10)]
+    with asking(tmp_path, monkeypatch, answers) as lab:
+        replies = [lab.act("toy.status").document for _ in answers]
+        lab.act("toy.status")
+        entries = [one for one in lab.runtime.ledger.entries() if one.action == "toy.status"]
+    assert [reply.get("bytes_done") for reply in replies] == [0, 1, 2, 3, 4, None, None, None, 9, 10]
+    assert [one.event.value for one in entries] == ["intent", *["outcome"] * 4]
+    assert [one.detail.get("asked") for one in entries[1:]] == [None, 6, 9, 10]
+    assert [one.outcome for one in entries[1:]] == ["succeeded", "failed", "succeeded", "succeeded"]
+
+
+def test_another_token_or_another_question_is_recorded_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with asking(tmp_path, monkeypatch, [standing("running")]) as lab:
+        other = create_token(lab.runtime, "ana")[1]
+        for token, asset in (("ana", "orders-db"), (other, "orders-db"), ("ana", "files-01"), ("ana", "orders-db")):
+            assert lab.act("toy.status", token=token, asset=asset).status == 200
+        assert len(lab.events("toy.status")) == 6
+
+
+def test_after_a_restart_the_next_question_is_recorded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for count in (2, 4):
+        with asking(tmp_path, monkeypatch, [standing("running")]) as lab:
+            lab.act("toy.status")
+            lab.act("toy.status")
+            assert len(lab.events("toy.status")) == count
+
+
+def test_only_the_latest_questions_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with asking(tmp_path, monkeypatch, [standing("running")]) as lab:
+        lab.listening.service.jobs.repeats = Repeats(most=1)
+        for asset in ("orders-db", "files-01", "orders-db"):
+            lab.act("toy.status", asset=asset)
+        assert len(lab.events("toy.status")) == 6

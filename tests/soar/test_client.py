@@ -44,7 +44,7 @@ def under(key: str) -> dict[str, Any]:
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[ServiceLab]:
     """A service; the client knows its toy actions too, and does not wait between attempts."""
-    with serving(tmp_path, monkeypatch, longest_wait=0.3) as found:
+    with serving(tmp_path, monkeypatch, longest_wait=1.5) as found:
         known = {entry.name: entry for entry in found.toys.entries()}
         monkeypatch.setattr(snaphold.soar.client, "find_action", known.__getitem__)
         yield found
@@ -158,7 +158,7 @@ def test_a_line_that_always_fails_gives_an_unknown_outcome(lab: ServiceLab, faul
         with pytest.raises(UnknownOutcomeError) as caught:
             client.call("toy.start", {"asset": "orders-db"}, **WRITE)
         assert "the same idempotency key" in (caught.value.do or "")
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 15, "it ends some time; ten faults of a second each are not sat out many times over"
     assert len(lab.toys.vendor.starts()) <= 1
 
 

@@ -33,7 +33,7 @@ MAIN = (
 )
 
 
-def walk(lab: ServiceLab, assets: str) -> tuple[dict[str, str], list[int]]:
+def walk(lab: ServiceLab, assets: str, gate: threading.Event) -> tuple[dict[str, str], list[int]]:
     """Walk the export against the service; return the variables at the end and the status of every answer."""
     main, part = read_trial(MAIN), read_playbook(PART, Path("part.yaml"))
     entries = [describe(halt), describe(next_item), *lab.toys.entries(), toy()]
@@ -50,6 +50,7 @@ def walk(lab: ServiceLab, assets: str) -> tuple[dict[str, str], list[int]]:
         return reply.document if reply.status < 300 else None
 
     def job(id: str) -> Mapping[str, Any] | None:
+        gate.set()  # the slow action ends once somebody has seen that it became a job
         time.sleep(0.05)
         return lab.request("GET", f"/v1/jobs/{id}").document
 
@@ -67,14 +68,13 @@ def serve(folder: Path, patch: pytest.MonkeyPatch) -> Any:
     actions = {entry.name: entry for entry in [*toys.entries(), describe(halt), describe(next_item)]}
     install(patch, *actions.values())
     roles = [{"name": "analyst", "members": ["ana"], "may": ["*"]}, {"name": "backup-emergency", "may": ["toy.*"]}]
-    return toys, serving(folder, patch, longest_wait=0.4, actions=actions, roles=roles)
+    return toys, serving(folder, patch, longest_wait=1.5, actions=actions, roles=roles)
 
 
 def test_the_real_service_takes_every_request_and_a_stop_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toys, serving_it = serve(tmp_path, monkeypatch)
     with serving_it as lab:
-        threading.Timer(1.0, toys.gate.set).start()
-        ended, statuses = walk(lab, "a-01,b-01")
+        ended, statuses = walk(lab, "a-01,b-01", toys.gate)
         assert set(statuses) == {200, 202}, "the slow action becomes a job"
         assert ended["__slow-job__"] == "JOB-slow-01"
         assert ended["__SNAPHOLD_STATE-trial__"] == "failed"
@@ -87,8 +87,8 @@ def test_the_real_service_takes_every_request_and_a_stop_is_one(tmp_path: Path, 
 
 
 def test_an_item_that_stands_twice_fails_before_anything_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, serving_it = serve(tmp_path, monkeypatch)
+    toys, serving_it = serve(tmp_path, monkeypatch)
     with serving_it as lab:
-        ended, _ = walk(lab, "a-01,a-01")
+        ended, _ = walk(lab, "a-01,a-01", toys.gate)
         assert ended["__SNAPHOLD_STATE-trial__"] == "failed"
         assert [entry for entry in lab.runtime.ledger.entries() if entry.action.startswith("toy.")] == []
