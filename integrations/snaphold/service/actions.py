@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from fastapi import Request
@@ -49,7 +50,10 @@ def _prepare(caller: Caller, entry: AnyAction, given: dict[str, Any], incident_g
     runtime = caller.runtime
     incident = read_incident(incident_given, runtime.ledger)
     validate(entry, given)
-    order = Order(entry, given, runtime.context(incident, justification=justification, key=_key(key, incident)))
+    context = runtime.context(incident, justification=justification, key=_key(key, incident))
+    order = Order(entry, given, context, caller.token.id)
+    # A SOAR asks about a backup thousands of times; the trail keeps the answers that say something new.
+    order = replace(order, context=replace(context, repeat=caller.service.jobs.repeats.before(order)))
     # Who may not do this is refused, and the refusal recorded, by execute(); the incident is not taken from them.
     if isinstance(incident_given, dict) and _is_allowed(order):
         remember_incident(incident, runtime.ledger, caller.actor, runtime.clock)

@@ -26,6 +26,7 @@ from snaphold.ledger.owner import current_owner, is_provably_dead
 from snaphold.recorded import is_error, outcome_of, redact_document, restore_error
 from snaphold.service.problems import RequestError, problem_of, unforeseen
 from snaphold.service.records import JobState, ServiceJob
+from snaphold.service.repeats import Repeats
 
 MOST_AT_ONCE = 64
 log = logging.getLogger(__name__)
@@ -33,11 +34,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Order:
-    """An action that somebody asked for, with its surroundings."""
+    """An action that somebody asked for, with its surroundings; `token` is the id of the token that was shown."""
 
     entry: AnyAction
     given: Mapping[str, Any]
     context: Context
+    token: str = ""
 
     @property
     def digest(self) -> str:
@@ -73,6 +75,7 @@ class JobBoard:
         self._most = most
         self._lock = threading.Lock()
         self._going: dict[str, Going] = {}
+        self.repeats = Repeats()
 
     def begin(self, order: Order) -> tuple[Going, bool]:
         """Start an action, or find the same one under the same key at work already; return it and whether it is new.
@@ -135,6 +138,7 @@ class JobBoard:
 
     def _work(self, going: Going) -> None:
         ended = carry_out(going.order)
+        self.repeats.note(going.order, ended)
         try:
             with going.lock:
                 if going.kept:
