@@ -14,10 +14,11 @@ from pydantic import Field
 
 from snaphold.action import Effect
 from snaphold.context import Context
+from snaphold.domain.incident import IncidentRecord
 from snaphold.domain.outcome import Outcome
 from snaphold.errors import ProviderError, SnapholdError
 from snaphold.ledger.entry import Event, NewEntry, digest
-from snaphold.service.records import IncidentRecord, JobState, ServiceJob
+from snaphold.service.records import JobState, ServiceJob
 from snaphold.service.repeats import Repeats
 from snaphold.service.tokens import create_token
 from support.ledgers import NOW

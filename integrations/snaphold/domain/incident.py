@@ -33,3 +33,18 @@ class Incident(Value):
     reported_by: str = Field(default="", max_length=200, description="Who reported it.", examples=["edr@example.org"])
     source: str = Field(default="manual", max_length=100, description="The system it comes from.", examples=["xsoar"])
     description: str = Field(default="", max_length=20000, description="Free text; never trusted.", examples=["Mass renames."])
+
+
+class IncidentRecord(Value):
+    """An incident as Snaphold was last told of it, by the service or by the start of a run.
+
+    A SOAR sends the incident once and later steps name only its id. The register needs `id` and `incident` of a record;
+    the incident itself is kept unchanged in `declared`. Each change is an entry of its own, so that nobody can widen
+    the scope of an incident without leaving who, when and by which token.
+    """
+
+    id: Identifier
+    incident: Identifier
+    declared: Incident
+    told_by: Identifier
+    told_at: Moment

@@ -10,6 +10,7 @@ from snaphold.engine.plan import Plan, read_plan, write_plan
 from snaphold.engine.run import Run, RunStatus, change_run, driver_lock, find_run, request_cancel, write_run
 from snaphold.engine.steps import Listener, StepEvent, nobody
 from snaphold.errors import InputError, MissingToolError, SnapholdError
+from snaphold.incident_register import remember_incident
 from snaphold.runtime import Runtime
 
 _PATIENCE_SECONDS = 0.5
@@ -25,6 +26,7 @@ def start_run(runtime: Runtime, plan: Plan, *, listener: Listener = nobody, stay
         existing = runtime.ledger.record(Run, plan.run)
         if existing is not None:
             raise _exists(existing)
+        remember_incident(plan.incident, runtime.ledger, runtime.actor, runtime.clock)
         root = plan.root
         run = Run(
             id=plan.run,
@@ -82,6 +84,8 @@ def cancel_run(runtime: Runtime, id: str) -> Run:
 
 def wake_run(runtime: Runtime, id: str) -> bool:
     """Have the process that drives the run look at the register now. Return whether there is one."""
+    if not id:
+        return False  # a SOAR asked, and asks how it stands by itself
     driven = is_held(driver_lock(runtime.configuration, id))
     if driven:
         _engine_module().wake(runtime.configuration, id)

@@ -16,8 +16,9 @@ from snaphold.authority import authorise, covers
 from snaphold.domain.incident import Incident
 from snaphold.errors import InputError, NotAuthorisedError
 from snaphold.execute import validate
+from snaphold.incident_register import remember_incident
 from snaphold.service.callers import Authenticated, Caller
-from snaphold.service.incidents import read_incident, remember_incident
+from snaphold.service.incidents import read_incident
 from snaphold.service.jobs import Ended, Going, Order, carry_out
 from snaphold.service.problems import MEDIA_TYPE, RequestError
 from snaphold.service.records import ServiceJob

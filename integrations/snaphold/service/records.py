@@ -1,4 +1,4 @@
-"""What the service keeps in the registers: its tokens, the incidents it was told of, and the jobs that go on."""
+"""What the service keeps in the registers: its tokens, and the jobs that go on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import Field
 
-from snaphold.domain.incident import Incident
 from snaphold.domain.value import Identifier, Moment, Value
 
 
@@ -31,21 +30,6 @@ class ApiToken(Value):
     revoked_at: Moment | None = None
     revoked_by: str = ""
     last_used_at: Moment | None = Field(default=None, description="To the hour.")
-
-
-class IncidentRecord(Value):
-    """An incident as the service was last told of it.
-
-    A SOAR sends the incident once and later steps name only its id. The register needs `id` and `incident` of a record;
-    the incident itself is kept unchanged in `declared`. Each change is an entry of its own, so that nobody can widen
-    the scope of an incident without leaving who, when and by which token.
-    """
-
-    id: Identifier
-    incident: Identifier
-    declared: Incident
-    told_by: Identifier
-    told_at: Moment
 
 
 class JobState(str, Enum):

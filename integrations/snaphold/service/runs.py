@@ -17,11 +17,12 @@ from snaphold.engine.locks import is_held
 from snaphold.engine.plan import Plan, make_plan
 from snaphold.engine.run import Run, driver_lock, find_run
 from snaphold.errors import BusyError, DocumentError, InputError
+from snaphold.incident_register import remember_incident
 from snaphold.ledger.entry import digest
 from snaphold.playbook.lint import load_checked
 from snaphold.playbook.load import SUFFIXES
 from snaphold.service.callers import Authenticated, Caller
-from snaphold.service.incidents import read_incident, remember_incident
+from snaphold.service.incidents import read_incident
 from snaphold.service.problems import RequestError
 from snaphold.service.requests import read_document, read_justification
 from snaphold.service.run_process import start_driver
