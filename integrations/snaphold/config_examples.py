@@ -140,7 +140,7 @@ EXAMPLES: dict[str, Any] = {
         {
             "name": "soc-analyst",
             "members": ["ana"],
-            "may": ["triage.*", "authority.*", "backup.*", "evidence.*", "hold.place", "escalation.*", "report.*"],
+            "may": ["triage.*", "approval.*", "authority.*", "backup.*", "evidence.*", "hold.place", "escalation.*", "report.*"],
         },
         {"name": "incident-managers", "members": ["ben", "cho"], "may": ["*"]},
         {"name": "ciso-oncall", "members": ["dia", "eli"], "may": ["authority.*", "escalation.*", "report.*"]},

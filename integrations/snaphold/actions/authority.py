@@ -1,14 +1,16 @@
-"""Emergency authority: whether an approval is needed before an action, and the early end of a grant."""
+"""Emergency authority: whether an approval is needed before an action, and the beginning and early end of a grant."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 from pydantic import Field
 
 from snaphold.action import Effect, Name, Names, Needs, Recovery, Request, Result, action, find_action
-from snaphold.authority import authorise, find_grant, revoke
+from snaphold.authority import authorise, find_grant, issue_grant, revoke
 from snaphold.clock import format_time
 from snaphold.context import Context
-from snaphold.domain.authority import Grant, PromotionException
+from snaphold.domain.authority import Approval, ApprovalState, Grant, PromotionException
 from snaphold.domain.classification import classify
 from snaphold.domain.outcome import Outcome
 from snaphold.domain.tier import Tier
@@ -76,6 +78,54 @@ def _top_tier(names: list[str], context: Context) -> Tier:
         now=context.clock.now(),
     )
     return next(tier for tier in configuration.tiers if tier.id == classified[0].tier)
+
+
+class IssueGrant(Request):
+    """Input of authority.issue_grant."""
+
+    approval: Name = Field(description="Id of the approved request; it says which role, and for how long.",
+                           examples=["APR-1a2b3c4d"])  # fmt: skip
+
+
+class IssuedGrant(Result):
+    """The grant that now counts."""
+
+    grant: str = Field(description="Id of the grant.", examples=["GRANT-1a2b3c4d"])
+    role: str = Field(description="The role.", examples=["backup-emergency"])
+    expires_at: str = Field(description="When it ends.", examples=["2026-11-22T20:30:00.000Z"])
+
+
+@action(
+    "authority.issue_grant",
+    title="Issue the grant of an approval",
+    effect=Effect.WRITES,
+    needs=Needs.LEDGER,
+    recovery=Recovery.IDEMPOTENT,
+    key_fields=("approval",),
+)
+def issue(request: IssueGrant, context: Context) -> IssuedGrant:
+    """Give the one who asked the role that others have approved, for the time that they approved, signed."""
+    from snaphold.engine.approvals import approvers
+
+    asked = context.ledger.record(Approval, request.approval)
+    if asked is None or asked.incident != context.incident.id:
+        raise InputError(f"there is no approval {request.approval!r} in {context.incident.id}", do="snaphold approvals list")
+    if asked.state is not ApprovalState.APPROVED:
+        raise NotAuthorisedError(f"{asked.id} gives no grant", f"it is {asked.state.value}", "wait until others have approved")
+    if not asked.role:
+        raise InputError(f"{asked.id} gives no role", "none was asked for", "ask again with role and role_lasts")
+    if asked.requested_by != context.actor.id:
+        raise NotAuthorisedError(
+            f"{context.actor.id} cannot have the grant of {asked.id}",
+            f"{asked.requested_by} asked for it",
+            "ask in your own name",
+        )
+    by = [name for name in approvers(asked) if name not in (asked.requested_by, asked.requested_for)]
+    grant = issue_grant(context, role=asked.role, lasts=timedelta(seconds=asked.role_seconds), approvers=by, approval_id=asked.id)
+    findings = [] if context.actor.uses_grants else ["this token may not use grants: make one with --may-use-grants"]
+    return IssuedGrant(
+        outcome=Outcome.SUCCEEDED, findings=findings, grant=grant.id, role=grant.role, expires_at=format_time(grant.expires_at)
+    )
 
 
 class RevokeGrant(Request):

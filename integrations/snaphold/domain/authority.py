@@ -43,7 +43,7 @@ class Approval(Value):
 
     id: Identifier
     incident: Identifier
-    run: Identifier
+    run: str = Field(default="", description="The run that waits; empty when a SOAR asked.")
     step: str
     ask: str
     asked_of: str = Field(description="group/ROLE or individual/PERSON.")
@@ -54,6 +54,11 @@ class Approval(Value):
     state: ApprovalState = ApprovalState.WAITING
     votes: tuple[ApprovalVote, ...] = ()
     escalated_to: str = ""
+    requested_for: str = Field(default="", description="Who started it in the SOAR, when known; cannot answer either.")
+    escalates_to: str = Field(default="", description="Whom it is put to when nobody has answered; of a SOAR's request.")
+    escalation_seconds: int = Field(default=0, description="How long those have.")
+    role: str = Field(default="", description="The role that an approval gives to the requester.")
+    role_seconds: int = Field(default=0, description="For how long.")
 
 
 class Grant(Value):

@@ -15,7 +15,6 @@ from snaphold.config import Configuration
 from snaphold.context import Context
 from snaphold.domain.authority import Approval, ApprovalState, ApprovalVote, Decision
 from snaphold.domain.people import Actor
-from snaphold.engine.locks import exclusively
 from snaphold.engine.steps import Gate
 from snaphold.errors import InputError, NotAuthorisedError
 from snaphold.ledger.entry import Event, NewEntry, canonical
@@ -38,7 +37,8 @@ def find_approval(ledger: Ledger, id: str) -> Approval:
 
 def may_decide(configuration: Configuration, approval: Approval) -> tuple[str, ...]:
     """Return the ids of the people who may answer now: the asked group or person, without the requester."""
-    return tuple(sorted(_people(configuration, approval.escalated_to or approval.asked_of) - {approval.requested_by}))
+    barred = {approval.requested_by, approval.requested_for}
+    return tuple(sorted(_people(configuration, approval.escalated_to or approval.asked_of) - barred))
 
 
 def _people(configuration: Configuration, asked_of: str) -> set[str]:
@@ -54,25 +54,49 @@ def open_request(gate: Gate, context: Context, requested_by: str) -> Approval:
     Raises InputError when fewer people than the quorum could ever answer, at the first asking or after escalation.
     """
     id = name_approval(context.run, gate.path)
-    with exclusively(_lock(context.configuration, id)):
+    with context.ledger.turn(_lock(context.configuration, id)):
         found = context.ledger.record(Approval, id)
         if found is not None:
             return found
-        now = context.clock.now()
-        approval = Approval(
-            id=id, incident=context.incident.id, run=context.run, step=gate.path, ask=redact(gate.ask),
-            asked_of=gate.asked_of, requested_by=requested_by, requested_at=now, expires_at=now + gate.within,
-            needed=gate.needed,
-        )  # fmt: skip
-        check_people(context.configuration, gate, requested_by)
+        approval = _request(id, gate, context, requested_by)
         _write(context.ledger, approval, context.actor, "approval.ask", {"ask": approval.ask, "asked_of": gate.asked_of})
         return approval
 
 
-def check_people(configuration: Configuration, gate: Gate, requested_by: str) -> tuple[str, ...]:
+def make_request(gate: Gate, context: Context, requested_for: str = "") -> Approval:
+    """Return the request that a SOAR makes under the context's key: the one that is there, or a new one to be staged.
+
+    `requested_for` is the login or id of the person who started it there. Raises InputError as `open_request` does.
+    """
+    id = name_approval("", context.key)
+    found = context.ledger.record(Approval, id)
+    return found or _request(id, gate, context, context.actor.id, _person(context.configuration, requested_for))
+
+
+def _request(id: str, gate: Gate, context: Context, requested_by: str, requested_for: str = "") -> Approval:
+    check_people(context.configuration, gate, requested_by, requested_for)
+    now, escalate, grants = context.clock.now(), gate.escalate, gate.grants
+    return Approval(
+        id=id, incident=context.incident.id, run=context.run, step=gate.path, ask=redact(gate.ask),
+        asked_of=gate.asked_of, requested_by=requested_by, requested_at=now, expires_at=now + gate.within,
+        needed=gate.needed, requested_for=requested_for,
+        escalates_to=escalate.to if escalate else "",
+        escalation_seconds=int(escalate.within.total_seconds()) if escalate else 0,
+        role=grants.role if grants else "", role_seconds=int(grants.lasts.total_seconds()) if grants else 0,
+    )  # fmt: skip
+
+
+def _person(configuration: Configuration, told: str) -> str:
+    """Return the id of a person by id or login; what a SOAR calls a person may be unknown here."""
+    wanted = told.strip().casefold()
+    known = (one.id for one in configuration.people if wanted in {one.id.casefold(), *(name.casefold() for name in one.logins)})
+    return next(known, "") if wanted else ""
+
+
+def check_people(configuration: Configuration, gate: Gate, requested_by: str, requested_for: str = "") -> tuple[str, ...]:
     """Return the ids of those who could answer first. Raises InputError when they, or the second line, are too few."""
     groups = [gate.asked_of, *([gate.escalate.to] if gate.escalate else [])]
-    able = {asked_of: _people(configuration, asked_of) - {requested_by} for asked_of in groups}
+    able = {asked_of: _people(configuration, asked_of) - {requested_by, requested_for} for asked_of in groups}
     for asked_of, people in able.items():
         if len(people) < gate.needed:
             raise InputError(
@@ -88,16 +112,35 @@ def judge(gate: Gate, context: Context) -> Approval:
 
     Expired is denied by nobody: it never counts as approved, also when votes came close to the quorum.
     """
-    id = name_approval(context.run, gate.path)
-    with exclusively(_lock(context.configuration, id)):
+    escalate = gate.escalate
+    return _judge(
+        name_approval(context.run, gate.path), context, escalate.to if escalate else "",
+        escalate.within if escalate else timedelta(0),
+    )  # fmt: skip
+
+
+def judge_request(id: str, context: Context) -> Approval:
+    """Return a request of a SOAR as it stands now, by the terms that it was made with; see `judge`.
+
+    Raises InputError when there is none of that id in the incident.
+    """
+    found = find_approval(context.ledger, id)
+    if found.incident != context.incident.id:
+        raise InputError(f"{id} belongs to another incident", do="snaphold approvals list")
+    if found.run:
+        return found  # the run itself judges it
+    return _judge(id, context, found.escalates_to, timedelta(seconds=found.escalation_seconds))
+
+
+def _judge(id: str, context: Context, escalate_to: str, escalate_within: timedelta) -> Approval:
+    with context.ledger.turn(_lock(context.configuration, id)):
         approval = find_approval(context.ledger, id)
         now = context.clock.now()
         if approval.state is not ApprovalState.WAITING or now < approval.expires_at:
             return approval
-        if gate.escalate is not None and not approval.escalated_to:
-            until = now + gate.escalate.within
-            asked = approval.model_copy(update={"escalated_to": gate.escalate.to, "expires_at": until})
-            _write(context.ledger, asked, context.actor, "approval.escalate", {"asked_of": gate.escalate.to})
+        if escalate_to and not approval.escalated_to:
+            asked = approval.model_copy(update={"escalated_to": escalate_to, "expires_at": now + escalate_within})
+            _write(context.ledger, asked, context.actor, "approval.escalate", {"asked_of": escalate_to})
             return asked
         expired = approval.model_copy(update={"state": ApprovalState.EXPIRED})
         _write(context.ledger, expired, context.actor, "approval.expire", {"votes": len(approval.votes)})
@@ -115,7 +158,7 @@ def decide(
     if decision is Decision.EXPIRED or not reason.strip():
         raise InputError("an answer needs a reason", do="--reason TEXT says why, and stands in the audit trail for good")
     find_approval(ledger, id)
-    with exclusively(_lock(configuration, id)):
+    with ledger.turn(_lock(configuration, id)):
         approval = find_approval(ledger, id)
         _check_open(approval, now)
         refusal = _refusal(configuration, approval, actor)
@@ -144,6 +187,8 @@ def _check_open(approval: Approval, now: datetime) -> None:
 def _refusal(configuration: Configuration, approval: Approval, actor: Actor) -> str:
     if actor.id == approval.requested_by:
         return "the requester of a run never approves it"
+    if actor.id == approval.requested_for:
+        return "who started it in the SOAR never approves it"
     if actor.id not in may_decide(configuration, approval):
         return f"the question is put to {approval.escalated_to or approval.asked_of}, and {actor.id} is not one of them"
     return ""

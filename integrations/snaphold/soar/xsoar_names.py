@@ -55,9 +55,9 @@ def can_wait(entry: AnyAction) -> bool:
 
 
 def tells_done(entry: AnyAction) -> bool:
-    """Return whether the state is one of running, done and failed, so that a wait needs no conditions."""
+    """Return whether the state is one of running and done (or failed), so that a wait needs no conditions."""
     state = next((shape for shape in fields_of(entry.result) if shape.name == "state"), None)
-    return state is not None and {"running", DONE, FAILED} <= set(state.choices)
+    return state is not None and {"running", DONE} <= set(state.choices)
 
 
 def context_prefix(action: str) -> str:

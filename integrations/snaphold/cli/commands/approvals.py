@@ -109,7 +109,7 @@ def _decide(arguments: argparse.Namespace, writer: Writer) -> int:
     )
     driven = wake_run(runtime, answered.run)
     text = f"{answered.id} is {writer.mark(answered.state.value)} ({_approved(answered)} of {answered.needed} approved)"
-    if not driven:
+    if not driven and answered.run:
         text += f"\nno process drives the run: snaphold runs resume {answered.run}"
     writer.document(_document(runtime.configuration, answered), text)
     return EXIT_DONE
