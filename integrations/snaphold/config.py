@@ -21,8 +21,9 @@ from snaphold.domain.people import Person, Role
 from snaphold.domain.tier import Tier
 from snaphold.domain.value import Identifier, Value
 from snaphold.errors import ConfigurationError, InputError, Problem
-from snaphold.secrets import SecretReference
+from snaphold.secrets import REFERENCE_PATTERN, SecretReference
 from snaphold.vault.settings import VaultSettings
+from snaphold.webhooks.settings import Trigger, Webhook
 
 if TYPE_CHECKING:
     from snaphold.documents import Document
@@ -229,6 +230,12 @@ class Configuration(Value):
     routes: tuple[Route, ...] = Field(default=(), description="Which pool a tier uses.", examples=[EXAMPLES["routes"]])
     integrations: tuple[Integration, ...] = Field(
         default=(), description="Incident, change and backup systems of vendors.", examples=[EXAMPLES["integrations"]]
+    )
+    webhooks: tuple[Webhook, ...] = Field(
+        default=(), description="Systems that tell the service something by themselves.", examples=[EXAMPLES["webhooks"]]
+    )
+    triggers: tuple[Trigger, ...] = Field(
+        default=(), description="Alerts that make backups more frequent for a while.", examples=[EXAMPLES["triggers"]]
     )
     people: tuple[Person, ...] = Field(default=(), description="Who may act.", examples=[EXAMPLES["people"]])
     roles: tuple[Role, ...] = Field(default=(), description="What they may do.", examples=[EXAMPLES["roles"]])

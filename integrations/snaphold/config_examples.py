@@ -120,6 +120,37 @@ EXAMPLES: dict[str, Any] = {
             "review_by": "2027-01-31",
         },
     ],
+    "webhooks": [
+        {
+            "name": "paging-in",
+            "kind": "pagerduty",
+            "secrets": ["env:PAGERDUTY_WEBHOOK_SECRET"],
+            "person": "alerts",
+            "integration": "paging",
+            "severities": {"P1": 1, "P2": 2, "high": 2, "low": 4},
+            "assets": {"Orders": ["orders-db", "orders-web"]},
+        },
+        {
+            "name": "monitoring",
+            "kind": "alertmanager",
+            "secrets": ["env:ALERTMANAGER_TOKEN"],
+            "check": "bearer",
+            "person": "alerts",
+            "starts_runs": False,
+        },
+    ],
+    "triggers": [
+        {
+            "name": "mass-rename",
+            "source": "monitoring",
+            "match": {"labels.alertname": "MassRename"},
+            "field": "annotations.value",
+            "above": 90,
+            "assets": ["files-01"],
+            "every": "15m",
+            "lasts": "4h",
+        }
+    ],
     "people": [
         {
             "id": "ana",
@@ -135,6 +166,7 @@ EXAMPLES: dict[str, Any] = {
         {"id": "eli", "name": "Eli Roth", "title": "Deputy CISO", "logins": ["eli"]},
         {"id": "fay", "name": "Fay Lund", "title": "Backup administrator", "logins": ["fay"]},
         {"id": "gus", "name": "Gus Hale", "title": "Legal counsel", "logins": ["gus"]},
+        {"id": "alerts", "name": "Alerts of monitoring", "title": "Integration", "logins": ["alerts"]},
     ],
     "roles": [
         {
@@ -150,6 +182,7 @@ EXAMPLES: dict[str, Any] = {
             "members": ["gus"],
             "may": ["hold.place", "evidence.verify", "escalation.acknowledge", "report.*"],
         },
+        {"name": "alert-intake", "members": ["alerts"], "may": ["schedule.*", "triage.*", "backup.*", "escalation.*"]},
         {"name": "backup-emergency", "may": ["backup.start"]},
     ],
     "authority": {"grant_required": ["backup.start"], "longest_grant": "8h"},

@@ -44,6 +44,8 @@ def _repeated(configuration: Configuration) -> Iterator[Fault]:
     yield from _twice("classification", "name", [rule.name for rule in configuration.classification], "classification rule")
     yield from _twice("pools", "name", [pool.name for pool in configuration.pools], "pool")
     yield from _twice("integrations", "name", [item.name for item in configuration.integrations], "integration")
+    yield from _twice("webhooks", "name", [hook.name for hook in configuration.webhooks], "webhook")
+    yield from _twice("triggers", "name", [trigger.name for trigger in configuration.triggers], "trigger")
     yield from _twice("people", "id", [person.id for person in configuration.people], "person")
     yield from _twice("roles", "name", [role.name for role in configuration.roles], "role")
     severities = [((index, "severity"), _when(rule)) for index, rule in enumerate(configuration.severities)]
@@ -103,9 +105,29 @@ def _dangling(configuration: Configuration) -> Iterator[Fault]:
         yield from _unknown(("routes", index, "alternate"), route.alternate, pools, "pool")
         if route.alternate == route.primary:
             yield Fault(("routes", index, "alternate"), "the alternate pool is the primary pool")
+    yield from _dangling_webhooks(configuration)
     for index, role in enumerate(configuration.roles):
         for position, member in enumerate(role.members):
             yield from _unknown(("roles", index, "members", position), member, people, "person")
+
+
+def _dangling_webhooks(configuration: Configuration) -> Iterator[Fault]:
+    assets = {asset.id for asset in configuration.assets}
+    people = {person.id for person in configuration.people}
+    integrations = {item.name for item in configuration.integrations}
+    sources = {hook.name for hook in configuration.webhooks}
+    for index, hook in enumerate(configuration.webhooks):
+        yield from _unknown(("webhooks", index, "person"), hook.person, people, "person")
+        yield from _unknown(("webhooks", index, "integration"), hook.integration, integrations, "integration")
+        for position, name in enumerate(hook.default_assets):
+            yield from _unknown(("webhooks", index, "default_assets", position), name, assets, "asset")
+        for word, names in hook.assets.items():
+            for position, name in enumerate(names):
+                yield from _unknown(("webhooks", index, "assets", word, position), name, assets, "asset")
+    for index, trigger in enumerate(configuration.triggers):
+        yield from _unknown(("triggers", index, "source"), trigger.source, sources, "webhook")
+        for position, name in enumerate(trigger.assets):
+            yield from _unknown(("triggers", index, "assets", position), name, assets, "asset")
 
 
 def _unknown(where: Place, name: str | None, known: set[str], kind: str) -> Iterator[Fault]:

@@ -74,6 +74,8 @@ def _contents(configuration: Configuration) -> list[tuple[str, str, str]]:
         "pools": [f"{pool.name} ({pool.provider})" for pool in configuration.pools],
         "routes": [f"{'+'.join(route.tiers)} → {route.primary}" for route in configuration.routes],
         "integrations": [f"{item.name} ({item.kind})" for item in configuration.integrations],
+        "webhooks": [f"{hook.name} ({hook.kind.value})" for hook in configuration.webhooks],
+        "triggers": [trigger.name for trigger in configuration.triggers],
         "people": [person.id for person in configuration.people],
         "roles": [role.name for role in configuration.roles],
         "retention": [rule.data_class or "everything" for rule in configuration.retention],
