@@ -105,6 +105,8 @@ VEEAM = RetryPolicy("veeam", attempts=4, reads=frozenset({500, 503}), keyed=froz
 COMMVAULT = RetryPolicy(
     "commvault", attempts=4, reads=_EVERY_5XX, keyed=frozenset(), refused=frozenset({_TOO_MANY}), lost_keyed=False, renewals=3
 )
+VSPHERE = RetryPolicy("vsphere", attempts=3, reads=frozenset(), keyed=frozenset({502, 503, 504}), refused=frozenset({_TOO_MANY}))
+"""SOAP is all POST: `keyed` are its calls that only read. 500 is how it tells any fault, and is never repeated."""
 SERVICENOW = RetryPolicy(
     "servicenow",
     attempts=4,

@@ -15,8 +15,13 @@ from snaphold.providers.registry import check_connection, describe_products, pro
 from support.quick_retries import no_pauses
 from support.vendor_rigs import ASSET, INCIDENT, KEY, VendorRig, finished, rig_of
 
+STARTS_A_PROGRAM = frozenset({"vsphere"})
+"""Products whose simulator is a program that is built first: their runs of the suite are slow tests."""
 
-@pytest.fixture(params=product_names())
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.slow if name in STARTS_A_PROGRAM else ()) for name in product_names()]
+)
 def rig(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[VendorRig]:
     no_pauses(monkeypatch)
     made = rig_of(request.param)(tmp_path)
