@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from snaphold import secrets
 from snaphold.clock import FixedClock
 from support.golden import Golden
+from support.postgres import Postgres, run_postgres
 from support.seaweed import Seaweed, run_seaweed
 
 # A deadline for each example would be an absolute time in a test; in CI the examples are the same every time.
@@ -59,3 +60,10 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
     """A real S3 store with Object Lock; started by the first test that asks for it."""
     with run_seaweed(tmp_path_factory.mktemp("seaweed")) as store:
         yield store
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL; started by the first test that asks for it."""
+    with run_postgres() as server:
+        yield server

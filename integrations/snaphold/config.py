@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJso
 
 from snaphold.clock import Duration, Positive
 from snaphold.config_examples import EXAMPLES
+from snaphold.database_address import DatabaseAddress, given_address, resolve_address
 from snaphold.domain.asset import Asset
 from snaphold.domain.classification import ClassificationRule
 from snaphold.domain.incident import Incident, Severity
@@ -216,6 +217,11 @@ class Configuration(Value):
     version: Literal[1] = Field(default=1, description="Version of this file's format.", examples=[1])
     organisation: Organisation = Field(description="Whose incident it is.", examples=[EXAMPLES["organisation"]])
     state: str = Field(default="state", description="Folder for the ledger and the runs.", examples=["state"])
+    database: DatabaseAddress = Field(
+        default="",
+        description="For workers on many machines: a PostgreSQL address, as a secret reference, or without a password.",
+        examples=["env:SNAPHOLD_DATABASE"],
+    )
     tiers: tuple[Tier, ...] = Field(min_length=1, description="From the business impact analysis.", examples=[EXAMPLES["tiers"]])
     assets: tuple[Asset, ...] = Field(default=(), description="What can be hit.", examples=[EXAMPLES["assets"]])
     classification: tuple[ClassificationRule, ...] = Field(
@@ -280,6 +286,14 @@ class Configuration(Value):
     def path(self, text: str) -> Path:
         """Return a path of this configuration as an absolute one."""
         return self._base / Path(text).expanduser()
+
+    def with_database(self, address: str) -> Configuration:
+        """Return this configuration with another database. Raises InputError when the address is none."""
+        return self.model_copy(update={"database": given_address(address)}).placed_at(self._base)
+
+    def database_url(self) -> str:
+        """Return the address of the database with its password. Raises InputError when the reference names nothing."""
+        return resolve_address(self.database, self._base)
 
     @property
     def state_folder(self) -> Path:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from snaphold.clock import FixedClock
 from snaphold.domain.authority import Hold, PromotionException
 from snaphold.errors import BusyError, InputError, LedgerError, StorageError
-from snaphold.ledger import open_ledger
+from snaphold.ledger import open_ledger, schema
 from snaphold.ledger.connection import explain
 from snaphold.ledger.database import DatabaseLedger
 from snaphold.ledger.entry import GENESIS, Event, hash_entry
 from snaphold.ledger.ledger import ClaimState
 from snaphold.ledger.owner import current_owner, is_provably_dead
+from snaphold.ledger.postgresql import PostgresStore
 from support.ledgers import INCIDENT, NOW, configure, copy_ledger, note, open_test_ledger, outcome
+from support.postgres import Postgres
 
 STRANGER = "another-machine 1 1"
 
@@ -31,16 +35,27 @@ def hold(id: str, incident: str = "INC-1", reason: str = "evidence") -> Hold:
     )
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: FixedClock) -> Iterator[DatabaseLedger]:
+    """A ledger in each kind of database: both keep every promise."""
+    if request.param == "sqlite":
+        opened = open_test_ledger(tmp_path, clock)
+    else:
+        server: Postgres = request.getfixturevalue("postgres")
+        opened = DatabaseLedger.on(PostgresStore(server.empty_ledger()), clock)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
-def ledger(tmp_path: Path, clock: FixedClock) -> DatabaseLedger:
+def file_ledger(tmp_path: Path, clock: FixedClock) -> DatabaseLedger:
     return open_test_ledger(tmp_path, clock)
 
 
 def disown(ledger: DatabaseLedger) -> None:
     """Make every claim belong to a worker on another machine: whether it lives cannot be told."""
-    with sqlite3.connect(ledger.path) as connection:
-        connection.execute("update claim set owner = ?", (STRANGER,))
-    connection.close()
+    with ledger.writing() as connection:
+        connection.execute(sa.update(schema.claim).values(owner=STRANGER))
 
 
 def test_the_first_entry_follows_genesis_and_each_other_the_one_before(ledger: DatabaseLedger) -> None:
@@ -199,11 +214,11 @@ def test_a_failed_transaction_leaves_nothing(ledger: DatabaseLedger) -> None:
 def test_the_database_itself_refuses_changes(ledger: DatabaseLedger, statement: str) -> None:
     claim = ledger.claim(note("k"), lease_seconds=60)
     ledger.settle(claim, outcome("k"), {}, [hold("HOLD-1")])
-    with sqlite3.connect(ledger.path) as connection:
-        connection.execute("insert into checkpoint values (1, 'text', 'signature')")
-        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-            connection.execute(statement)
-    connection.close()
+    with ledger.writing() as connection:
+        connection.exec_driver_sql("insert into checkpoint values (1, 'text', 'signature')")
+    with pytest.raises(LedgerError) as caught, ledger.writing() as connection:
+        connection.exec_driver_sql(statement)
+    assert "never changed or removed" in str(caught.value)
 
 
 def test_the_file_is_private_and_synced_at_every_commit(tmp_path: Path, clock: FixedClock) -> None:
@@ -226,12 +241,12 @@ def test_a_ledger_that_others_could_read_is_made_private(tmp_path: Path) -> None
     assert stat.S_IMODE((tmp_path / "ledger.sqlite").stat().st_mode) == 0o600
 
 
-def test_a_newer_schema_is_refused(ledger: DatabaseLedger) -> None:
-    with sqlite3.connect(ledger.path) as connection:
+def test_a_newer_schema_is_refused(file_ledger: DatabaseLedger) -> None:
+    with sqlite3.connect(file_ledger.path) as connection:
         connection.execute("pragma user_version=99")
     connection.close()
     with pytest.raises(LedgerError, match="newer than this program"):
-        open_test_ledger(ledger.path.parent)
+        open_test_ledger(file_ledger.path.parent)
 
 
 def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
@@ -249,13 +264,13 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     assert "damaged" in str(caught.value)
 
 
-def test_a_damaged_page_is_named_and_the_original_error_kept(ledger: DatabaseLedger, tmp_path: Path) -> None:
+def test_a_damaged_page_is_named_and_the_original_error_kept(file_ledger: DatabaseLedger, tmp_path: Path) -> None:
     for number in range(40):
-        ledger.append(note(f"k{number}", detail={"text": "x" * 800}))
-    ledger.close()
-    data = bytearray(ledger.path.read_bytes())
+        file_ledger.append(note(f"k{number}", detail={"text": "x" * 800}))
+    file_ledger.close()
+    data = bytearray(file_ledger.path.read_bytes())
     data[4096:] = os.urandom(len(data) - 4096)
-    ledger.path.write_bytes(bytes(data))
+    file_ledger.path.write_bytes(bytes(data))
     with pytest.raises(LedgerError):
         open_test_ledger(tmp_path).entries()
 
@@ -272,9 +287,9 @@ def test_a_ledger_that_is_not_there_is_not_made_for_readers(tmp_path: Path) -> N
     assert not (tmp_path / "ledger.sqlite").exists()
 
 
-def test_a_reader_cannot_write(ledger: DatabaseLedger) -> None:
-    ledger.append(note())
-    reader = DatabaseLedger(ledger.path, FixedClock(NOW), read_only=True)
+def test_a_reader_cannot_write(file_ledger: DatabaseLedger) -> None:
+    file_ledger.append(note())
+    reader = DatabaseLedger(file_ledger.path, FixedClock(NOW), read_only=True)
     assert len(reader.entries()) == 1
     with pytest.raises(StorageError, match="cannot be used"):
         reader.append(note())
@@ -285,19 +300,21 @@ def no_access(path: Path, mode: int) -> bool:
     return False
 
 
-def test_a_copy_on_read_only_media_can_be_read(ledger: DatabaseLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger.append(note())
-    copy = copy_ledger(ledger, tmp_path / "media")
+def test_a_copy_on_read_only_media_can_be_read(
+    file_ledger: DatabaseLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_ledger.append(note())
+    copy = copy_ledger(file_ledger, tmp_path / "media")
     monkeypatch.setattr("snaphold.ledger.connection.os.access", no_access)
     assert len(DatabaseLedger(copy, FixedClock(NOW), read_only=True).entries()) == 1
     assert [path.name for path in copy.parent.iterdir()] == ["ledger.sqlite"], "nothing was written beside it"
 
 
-def test_a_full_disk_is_told_and_nothing_is_half_written(ledger: DatabaseLedger) -> None:
-    ledger.append(note())
-    with ledger.reading() as connection:
+def test_a_full_disk_is_told_and_nothing_is_half_written(file_ledger: DatabaseLedger) -> None:
+    file_ledger.append(note())
+    with file_ledger.reading() as connection:
         pages = connection.exec_driver_sql("pragma page_count").scalar_one()
-    small = DatabaseLedger(ledger.path, FixedClock(NOW))
+    small = DatabaseLedger(file_ledger.path, FixedClock(NOW))
     with small.reading() as connection:
         connection.exec_driver_sql(f"pragma max_page_count={pages}")
 
@@ -308,12 +325,12 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(ledger: DatabaseLedger)
     with pytest.raises(StorageError, match="cannot be used") as caught:
         fill()
     assert "full" in str(caught.value)
-    assert len(ledger.records(Hold)) == len(ledger.entries()) - 1
+    assert len(file_ledger.records(Hold)) == len(file_ledger.entries()) - 1
 
 
-def test_a_database_that_stays_locked_is_told(ledger: DatabaseLedger) -> None:
-    impatient = DatabaseLedger(ledger.path, FixedClock(NOW), busy_seconds=0.05)
-    with ledger.writing(), pytest.raises(LedgerError, match="cannot be used") as caught:
+def test_a_database_that_stays_locked_is_told(file_ledger: DatabaseLedger) -> None:
+    impatient = DatabaseLedger(file_ledger.path, FixedClock(NOW), busy_seconds=0.05)
+    with file_ledger.writing(), pytest.raises(LedgerError, match="cannot be used") as caught:
         impatient.append(note())
     assert "held it for too long" in str(caught.value)
 

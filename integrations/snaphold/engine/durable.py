@@ -37,7 +37,7 @@ from snaphold.engine.recorded import (
 )
 from snaphold.engine.run import Reason, runs_folder
 from snaphold.engine.steps import Act, Answer, Branch, BranchResult, Gate, RunBranch, StepEvent, Tick
-from snaphold.errors import SnapholdError
+from snaphold.errors import LedgerError, SnapholdError
 
 APPLICATION_VERSION = "snaphold-run-1"
 """Changes only when the interpreter records other steps for the same playbook; open runs then need the old version."""
@@ -58,6 +58,14 @@ Recorded = TypeVar("Recorded")
 def state_path(configuration: Configuration, run: str) -> Path:
     """Return the SQLite file that holds the recorded steps of a run."""
     return runs_folder(configuration) / f"{run}.sqlite"
+
+
+def prepare_database(url: str) -> None:
+    """Make DBOS's tables in a PostgreSQL database, or bring them to this version. Raises LedgerError."""
+    try:
+        DBOS.migrate(url)
+    except Exception as error:
+        raise LedgerError("the tables of the run engine cannot be made", str(error), "check the user's rights") from error
 
 
 @contextmanager

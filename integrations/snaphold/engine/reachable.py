@@ -5,8 +5,10 @@ Without this, a full disk would look like a failed step, and the handlers that f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, cast
 
 from snaphold.engine.leaving import RunLeftError
@@ -19,6 +21,13 @@ class _Reachable:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+
+    @contextmanager
+    def turn(self, path: Path) -> Generator[None, None, None]:
+        """See `Ledger.turn`; only what is wrong with the lock itself leaves the run, not what happens while it is held."""
+        with ExitStack() as held:
+            _leaving(held.enter_context)(self._ledger.turn(path))
+            yield
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._ledger, name)

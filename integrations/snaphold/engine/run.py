@@ -13,7 +13,6 @@ from snaphold.clock import Clock
 from snaphold.config import Configuration
 from snaphold.domain.people import Actor
 from snaphold.domain.value import Identifier, Moment, Value
-from snaphold.engine.locks import exclusively
 from snaphold.errors import EXIT_DONE, EXIT_FAILED, EXIT_FINDINGS, EXIT_NOT_AUTHORISED, EXIT_TIMED_OUT, EXIT_WAITING, InputError
 from snaphold.ledger.entry import Event, NewEntry
 from snaphold.ledger.ledger import Ledger
@@ -153,7 +152,7 @@ def change_run(
     configuration: Configuration, ledger: Ledger, run: str, actor: Actor, action: str, change: Callable[[Run], Run]
 ) -> Run:
     """Change a run's record so that no other process's change is lost; return it. Writes nothing when nothing changed."""
-    with exclusively(runs_folder(configuration) / f"{run}.record-lock"):
+    with ledger.turn(runs_folder(configuration) / f"{run}.record-lock"):
         before = find_run(ledger, run)
         after = change(before)
         return before if after == before else write_run(ledger, after, actor, action)

@@ -70,7 +70,7 @@ def write_checkpoint(ledger: DatabaseLedger, signer: Signer, actor: Actor, *, in
             event=Event.CHECKPOINT, actor=actor.id, login=actor.login, incident=incident, run=run, action="audit.checkpoint",
             outcome="succeeded", detail={"entries": entries + 1, "signer": signer.identity},
         )  # fmt: skip
-        last = add_entry(connection, note, [], ledger.now())
+        last = add_entry(connection, note, [], ledger.now(connection))
         text = checkpoint_text(last.sequence, last.hash)
         made = Checkpoint(last.sequence, last.hash, text, signer.sign(text.encode(), NAMESPACE))
         connection.execute(

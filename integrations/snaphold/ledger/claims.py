@@ -13,7 +13,7 @@ from snaphold.errors import BusyError, InputError
 from snaphold.ledger import schema
 from snaphold.ledger.entry import canonical, digest
 from snaphold.ledger.ledger import Claim, ClaimState
-from snaphold.ledger.owner import current_owner, is_provably_dead
+from snaphold.ledger.owner import current_owner, is_provably_dead, read_tenant
 
 INTENT = "intent"
 CLAIM_KIND = "claim"
@@ -51,8 +51,18 @@ def find(connection: sa.Connection, key: str) -> Stored | None:
     return Stored(**fields)
 
 
-def decide(found: Stored | None, inputs_digest: str, now: int, *, reopen_failed: bool) -> Step:
-    """Return what a new claim may do to the one that was found; `now` in milliseconds.
+def has_lost_its_owner(connection: sa.Connection, found: Stored) -> bool:
+    """Return whether it is certain that the owner of a claim will never settle it: its process is gone, or it was fenced."""
+    tenant = read_tenant(found.owner)
+    if tenant is None:
+        return is_provably_dead(found.owner)
+    columns = schema.tenure.c
+    row = connection.execute(sa.select(columns.worker, columns.fence).where(columns.run == tenant.run)).first()
+    return row is None or row.fence != tenant.fence or row.worker is None
+
+
+def decide(found: Stored | None, inputs_digest: str, now: int, *, reopen_failed: bool, lost: bool = False) -> Step:
+    """Return what a new claim may do to the one that was found; `now` in milliseconds, `lost`: its owner is gone.
 
     Raises InputError when the key stands for another request, and BusyError while a living owner's lease runs.
     """
@@ -66,7 +76,7 @@ def decide(found: Stored | None, inputs_digest: str, now: int, *, reopen_failed:
         )
     if found.state != INTENT:
         return Step.REOPEN if reopen_failed and found.state == "failed" else Step.NOTHING
-    if found.lease_until > now and not is_provably_dead(found.owner):
+    if found.lease_until > now and not lost:
         raise BusyError(
             f"{found.key} is being worked on",
             f"another worker holds it for at most {(found.lease_until - now) / 1000:.0f} s more",
@@ -87,9 +97,9 @@ def open_claim(connection: sa.Connection, found: Stored | None, new: Stored) -> 
         raise stale(found.key)
 
 
-def fresh(key: str, inputs_digest: str, fence: int, lease_until: int) -> Stored:
-    """Return a claim with the intent of this process."""
-    return Stored(key, inputs_digest, INTENT, fence, current_owner(), lease_until, None)
+def fresh(key: str, inputs_digest: str, fence: int, lease_until: int, owner: str = "") -> Stored:
+    """Return a claim with the intent of an owner; of this process when none is named."""
+    return Stored(key, inputs_digest, INTENT, fence, owner or current_owner(), lease_until, None)
 
 
 def change(connection: sa.Connection, claim: Claim, values: dict[str, Any]) -> None:

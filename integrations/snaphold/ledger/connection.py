@@ -1,4 +1,4 @@
-"""Opens the ledger's database file, and turns what the database says into errors that a person can act on."""
+"""The ledger in a SQLite file: opens it, and turns what SQLite says into errors that a person can act on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import sqlite3
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,57 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
+from snaphold.clock import Clock
 from snaphold.errors import LedgerError, SnapholdError, StorageError
+from snaphold.ledger.revisions import HEAD, VERSION_TABLE, check_known, read_revision
 from snaphold.ledger.schema import APPLICATION_ID, SCHEMA_VERSION, TRIGGERS, metadata
 
 BUSY_SECONDS = 30.0
 """How long a write waits for other writers; each holds the file for about a millisecond."""
 _OPEN_PAUSE_SECONDS = 0.02
 _WRITES = "snaphold_writes"
+
+
+class SqliteStore:
+    """A ledger in a file of this machine."""
+
+    def __init__(self, path: Path, *, read_only: bool = False, busy_seconds: float = BUSY_SECONDS) -> None:
+        """Open the file; see `open_database`."""
+        self.path = path
+        self.place = str(path)
+        self.engine = open_database(path, read_only=read_only, busy_seconds=busy_seconds)
+
+    def writing(self) -> AbstractContextManager[sa.Connection]:
+        """See `Store.writing`."""
+        return writing(self.engine, self.path)
+
+    def reading(self) -> AbstractContextManager[sa.Connection]:
+        """See `Store.reading`."""
+        return reading(self.engine, self.path)
+
+    def turn(self, path: Path) -> AbstractContextManager[None]:
+        """See `Store.turn`; the lock is the kernel's, on the file `path`."""
+        from snaphold.engine.locks import exclusively
+
+        return exclusively(path)
+
+    def now(self, connection: sa.Connection, clock: Clock) -> datetime:
+        """See `Store.now`; all processes are on one machine, so its clock is everybody's."""
+        return clock.now()
+
+    def guard_faults(self, connection: sa.Connection) -> list[str]:
+        """See `Store.guard_faults`."""
+        rows = connection.exec_driver_sql("select name, sql from sqlite_master where type = 'trigger'")
+        there = {row.name: row.sql for row in rows}
+        return [f"the trigger {name}" for name, statement in TRIGGERS.items() if there.get(name) != statement]
+
+    def after_fork(self) -> None:
+        """See `Store.after_fork`."""
+        self.engine.dispose(close=False)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self.engine.dispose()
 
 
 def open_database(path: Path, *, read_only: bool, busy_seconds: float = BUSY_SECONDS) -> sa.Engine:
@@ -146,6 +191,8 @@ def _prepare(engine: sa.Engine, path: Path, busy_seconds: float) -> None:
             connection.exec_driver_sql(statement)
         connection.exec_driver_sql(f"pragma application_id={APPLICATION_ID}")
         connection.exec_driver_sql(f"pragma user_version={SCHEMA_VERSION}")
+        connection.exec_driver_sql(f"create table {VERSION_TABLE} (version_num varchar(32) not null primary key)")
+        connection.exec_driver_sql(f"insert into {VERSION_TABLE} values (?)", (HEAD,))  # noqa: S608  a name of ours
 
 
 def _use_wal(engine: sa.Engine, busy_seconds: float) -> None:
@@ -168,6 +215,7 @@ def _use_wal(engine: sa.Engine, busy_seconds: float) -> None:
 def _check_version(engine: sa.Engine, path: Path) -> None:
     with engine.connect() as connection, connection.begin():
         version, application = _pragma(connection, "user_version"), _pragma(connection, "application_id")
+        revision = read_revision(connection)
     if application != APPLICATION_ID or version < 1:
         raise LedgerError(f"{path} is not a ledger", "it was not made by snaphold", "set another state folder")
     if version > SCHEMA_VERSION:
@@ -176,6 +224,9 @@ def _check_version(engine: sa.Engine, path: Path) -> None:
             f"its schema is version {version}, this program knows {SCHEMA_VERSION}",
             "use the newer snaphold",
         )
+    # Files from before there were revisions have none, and are as the first one made them. No later one changed a file.
+    if revision is not None:
+        check_known(revision, f"the ledger {path}")
 
 
 def _pragma(connection: sa.Connection, name: str) -> int:

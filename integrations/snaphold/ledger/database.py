@@ -1,11 +1,11 @@
-"""The ledger in a SQLite file (write-ahead log): every state change and its entry are one transaction."""
+"""The ledger in a database (a SQLite file or PostgreSQL): every state change and its entry are one transaction."""
 
 from __future__ import annotations
 
 import json
 import os
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +20,19 @@ from snaphold.domain.value import Value
 from snaphold.errors import InputError, LedgerError
 from snaphold.ledger import claims, registers, schema
 from snaphold.ledger.chain import add_entry, plain
-from snaphold.ledger.connection import BUSY_SECONDS, open_database, reading, writing
+from snaphold.ledger.connection import BUSY_SECONDS, SqliteStore
 from snaphold.ledger.entry import Entry, Event, NewEntry
 from snaphold.ledger.ledger import Claim, ClaimState, Record
+from snaphold.ledger.store import Store
 
 FILE_NAME = "ledger.sqlite"
 _ROWS_AT_ONCE = 500
+Guard = Callable[[sa.Connection], None]
+"""Called inside a write's transaction, before anything else; raises when this writer may not write."""
+
+
+def _everybody(_connection: sa.Connection) -> None:
+    """Let everybody write."""
 
 
 def ledger_path(configuration: Configuration) -> Path:
@@ -37,24 +44,58 @@ class DatabaseLedger:
     """The ledger of one configuration. Safe for several threads and processes; see the protocol in ledger.py."""
 
     def __init__(self, path: Path, clock: Clock, *, read_only: bool = False, busy_seconds: float = BUSY_SECONDS) -> None:
-        self.path = path
+        self._use(SqliteStore(path, read_only=read_only, busy_seconds=busy_seconds), clock)
+
+    def _use(self, store: Store, clock: Clock) -> None:
+        self.store = store
         self._clock = clock
-        self._engine = open_database(path, read_only=read_only, busy_seconds=busy_seconds)
         self._process = os.getpid()
-        # Threads of one process queue here: SQLite's own waiting sleeps in growing steps and is unfair.
+        # Threads of one process queue here: SQLite's own waiting sleeps in growing steps and is unfair, and threads that
+        # wait for PostgreSQL's lock would take every connection of the process.
         self._turn = threading.RLock()
+        self._guard: Guard = _everybody
+        self._owner = ""
 
     @classmethod
     def open(cls, configuration: Configuration, clock: Clock, *, read_only: bool = False) -> DatabaseLedger:
-        """Return the configuration's ledger; made when missing, unless `read_only`.
+        """Return the configuration's ledger; a file is made when missing, unless `read_only`.
 
-        Raises StorageError when the file system refuses, LedgerError when the file is damaged, newer or not a ledger.
+        Raises StorageError when the file system refuses, LedgerError when the database is damaged, newer, not a ledger, or
+        cannot be reached.
         """
-        return cls(ledger_path(configuration), clock, read_only=read_only)
+        if not configuration.database:
+            return cls(ledger_path(configuration), clock, read_only=read_only)
+        from snaphold.ledger.postgresql import PostgresStore
+
+        return cls.on(PostgresStore(configuration.database_url(), read_only=read_only), clock)
+
+    @classmethod
+    def on(cls, store: Store, clock: Clock) -> DatabaseLedger:
+        """Return the ledger in a database that is open."""
+        ledger = cls.__new__(cls)
+        ledger._use(store, clock)
+        return ledger
+
+    def guarded(self, guard: Guard, owner: str) -> DatabaseLedger:
+        """Return this ledger for one owner: `guard` is called at the start of every write and raises when it may not.
+
+        `owner` stands in the claims that are made, in the place of this process.
+        """
+        ledger = DatabaseLedger.__new__(DatabaseLedger)
+        vars(ledger).update(vars(self))
+        ledger._guard, ledger._owner = guard, owner
+        return ledger
+
+    @property
+    def path(self) -> Path:
+        """The ledger's file. Raises LedgerError when it is not in a file."""
+        if isinstance(self.store, SqliteStore):
+            return self.store.path
+        raise LedgerError(f"the ledger {self.store.place} is not a file")
 
     def close(self) -> None:
-        """Close the file."""
-        self._own_engine().dispose()
+        """Close the database."""
+        self._own_store().close()
 
     def append(self, entry: NewEntry, records: list[Value] | None = None) -> Entry:
         """Chain an entry and write the register records in the same transaction; return the entry."""
@@ -71,14 +112,15 @@ class DatabaseLedger:
         if not entry.key or not entry.inputs_digest:
             raise InputError("a claim needs a key and the digest of its input")
         with self.writing() as connection:
-            now = self._now()
+            now = self.now(connection)
             found = claims.find(connection, entry.key)
-            step = claims.decide(found, entry.inputs_digest, _milliseconds(now), reopen_failed=reopen_failed)
+            lost = found is not None and claims.has_lost_its_owner(connection, found)
+            step = claims.decide(found, entry.inputs_digest, _milliseconds(now), reopen_failed=reopen_failed, lost=lost)
             if found is not None and step is claims.Step.NOTHING:
                 return Claim(entry.key, ClaimState.SETTLED, found.fence, found.result)
             fence = found.fence + 1 if found else 1
             until = _milliseconds(now) + _lease(lease_seconds)
-            new = claims.fresh(entry.key, entry.inputs_digest, fence, until)
+            new = claims.fresh(entry.key, entry.inputs_digest, fence, until, self._owner)
             claims.open_claim(connection, found, new)
             event = Event.TAKEN_OVER if step is claims.Step.TAKE_OVER else Event.INTENT
             add_entry(connection, entry.model_copy(update={"event": event}), [claims.change_name(new)], now)
@@ -87,7 +129,7 @@ class DatabaseLedger:
     def renew(self, claim: Claim, *, lease_seconds: float) -> None:
         """Give the claim a full lease from now. Raises BusyError when another owner has taken over."""
         with self.writing() as connection:
-            until = _milliseconds(self._now()) + _lease(lease_seconds)
+            until = _milliseconds(self.now(connection)) + _lease(lease_seconds)
             claims.change(connection, claim, {"lease_until": until})
 
     def settle(self, claim: Claim, entry: NewEntry, result: dict[str, Any], records: list[Value]) -> Entry:
@@ -154,38 +196,46 @@ class DatabaseLedger:
     @contextmanager
     def writing(self) -> Generator[sa.Connection, None, None]:
         """Open a transaction with the write lock; for the ledger's own modules."""
-        engine = self._own_engine()
-        with self._turn, writing(engine, self.path) as connection:
+        store = self._own_store()
+        with self._turn, store.writing() as connection:
+            self._guard(connection)
             yield connection
 
     @contextmanager
     def reading(self) -> Generator[sa.Connection, None, None]:
         """Open a transaction that sees one state; for the ledger's own modules."""
-        with reading(self._own_engine(), self.path) as connection:
+        with self._own_store().reading() as connection:
             yield connection
 
-    def now(self) -> datetime:
-        """Return the ledger's time."""
-        return self._now()
+    @contextmanager
+    def turn(self, path: Path) -> Generator[None, None, None]:
+        """Hold a lock against every process on this ledger for the length of the block; waits for its turn."""
+        with self._own_store().turn(path):
+            yield
+
+    def guard_faults(self, connection: sa.Connection) -> list[str]:
+        """Return what is missing of that which makes the database itself refuse changes."""
+        return self.store.guard_faults(connection)
+
+    def now(self, connection: sa.Connection) -> datetime:
+        """Return the ledger's time, which all its processes agree about."""
+        return self.store.now(connection, self._clock)
 
     def _record(
         self, connection: sa.Connection, entry: NewEntry, records: list[Value], changed: list[str] | None = None
     ) -> Entry:
         prepared = registers.prepare(records)
-        written = add_entry(connection, entry, [*(changed or []), *registers.changes(prepared)], self._now())
+        written = add_entry(connection, entry, [*(changed or []), *registers.changes(prepared)], self.now(connection))
         registers.write(connection, written.sequence, prepared)
         return written
 
-    def _now(self) -> datetime:
-        return self._clock.now()
-
-    def _own_engine(self) -> sa.Engine:
+    def _own_store(self) -> Store:
         """A connection must not cross a fork: a child process opens its own."""
         if self._process != os.getpid():
-            self._engine.dispose(close=False)
+            self.store.after_fork()
             self._process = os.getpid()
             self._turn = threading.RLock()
-        return self._engine
+        return self.store
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from snaphold.domain.value import Value
@@ -58,6 +60,13 @@ class Ledger(Protocol):
         """Write the outcome, the result and the register records in one transaction.
 
         Raises BusyError, writing nothing, when the fence is stale.
+        """
+        ...
+
+    def turn(self, path: Path) -> AbstractContextManager[None]:
+        """Hold a lock against every process on this ledger for the length of a block; waits for its turn.
+
+        The lock's name is the path's last two parts; a ledger in a file makes the file.
         """
         ...
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -14,7 +15,28 @@ _DEAD_STATES = ("Z", "X", "x")
 _START_TIME = 19
 """Position of the start time behind the program's name in /proc/N/stat."""
 _HIDDEN = ("?", 0)
+_TENANT = "run"
 _OWNER = re.compile(r"(?P<machine>[^ ]+) (?P<number>[0-9]+) (?P<started>[0-9]+)")
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A run in the hands of one worker; `fence` counts the takers."""
+
+    run: str
+    fence: int
+
+    @property
+    def name(self) -> str:
+        """How it stands as the owner of a claim."""
+        return f"{_TENANT} {self.fence} {self.run}"
+
+
+def read_tenant(owner: str) -> Tenant | None:
+    """Return the tenant that a claim's owner names; None when it names a process."""
+    kind, _, rest = owner.partition(" ")
+    fence, _, run = rest.partition(" ")
+    return Tenant(run, int(fence)) if kind == _TENANT and fence.isdigit() and run else None
 
 
 def current_owner() -> str:

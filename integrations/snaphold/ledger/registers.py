@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from pydantic import ValidationError
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects import postgresql, sqlite
 
 from snaphold.domain.value import Value
 from snaphold.errors import LedgerError
@@ -38,6 +38,7 @@ def changes(prepared: dict[tuple[str, str], tuple[str, str]]) -> list[str]:
 
 def write(connection: sa.Connection, sequence: int, prepared: dict[tuple[str, str], tuple[str, str]]) -> None:
     """Write the prepared records as changed by the entry of that sequence."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     for (kind, id), (incident, body) in prepared.items():
         statement = insert(schema.register).values(
             kind=kind, id=id, incident=incident, body=body, created_by=sequence, updated_by=sequence

@@ -95,7 +95,7 @@ def verify_ledger(ledger: DatabaseLedger, check: CheckSignature, kept: Sequence[
         seen.wanted = {entries for entries, _, _ in stored} | {checkpoint.entries for checkpoint in kept}
         _check_entries(connection, report, seen)
         _check_registers(connection, report, seen)
-        _check_triggers(connection, report)
+        _check_guards(ledger, connection, report)
     _check_stored(stored, report, seen, check)
     for checkpoint in kept:
         _check_checkpoint(checkpoint, report, seen, check, "a kept checkpoint")
@@ -196,12 +196,9 @@ def _claim_facts(row: Any) -> str | None:
         return None
 
 
-def _check_triggers(connection: sa.Connection, report: Report) -> None:
-    rows = connection.exec_driver_sql("select name, sql from sqlite_master where type = 'trigger'")
-    there = {row.name: row.sql for row in rows}
-    for name, statement in schema.TRIGGERS.items():
-        if there.get(name) != statement:
-            report.add(f"the trigger {name} is missing or changed: something prepared to edit the ledger")
+def _check_guards(ledger: DatabaseLedger, connection: sa.Connection, report: Report) -> None:
+    for guard in ledger.guard_faults(connection):
+        report.add(f"{guard} is missing or changed: something prepared to edit the ledger")
 
 
 def _check_stored(stored: list[tuple[int, str, str]], report: Report, seen: _Seen, check: CheckSignature) -> None:

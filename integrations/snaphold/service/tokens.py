@@ -14,7 +14,6 @@ from snaphold.authority import covers
 from snaphold.clock import format_duration, format_time
 from snaphold.config import Configuration
 from snaphold.domain.people import Actor
-from snaphold.engine.locks import exclusively
 from snaphold.errors import InputError, NotAuthorisedError
 from snaphold.identity import actor_of
 from snaphold.ledger.entry import Event, NewEntry
@@ -150,7 +149,7 @@ def _change(
     configuration: Configuration, ledger: Ledger, id: str, actor: Actor, action: str, change: Callable[[ApiToken], ApiToken]
 ) -> ApiToken:
     """Change a record under a lock, so that a note of its use cannot undo a revocation from another process."""
-    with exclusively(configuration.state_folder / "tokens.lock"):
+    with ledger.turn(configuration.state_folder / "tokens.lock"):
         before = ledger.record(ApiToken, id)
         if before is None:
             raise InputError(f"there is no token {id!r}", do="snaphold token list")
