@@ -22,7 +22,7 @@ from snaphold.domain.people import Person, Role
 from snaphold.domain.tier import Tier
 from snaphold.domain.value import Identifier, Value
 from snaphold.errors import ConfigurationError, InputError, Problem
-from snaphold.secrets import REFERENCE_PATTERN, SecretReference
+from snaphold.secrets import SecretReference
 from snaphold.vault.settings import VaultSettings
 from snaphold.webhooks.settings import Trigger, Webhook
 
