@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from snaphold.config import Configuration
     from snaphold.runtime import Runtime
 
 
@@ -26,6 +27,26 @@ def add_config_option(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="configuration file (else $SNAPHOLD_CONFIG, ./snaphold.yaml, ~/.config/snaphold, /etc/snaphold)",
     )
+
+
+def add_database_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--database ADDRESS`, which `configuration_of` puts in the place of the configuration's."""
+    parser.add_argument(
+        "--database",
+        metavar="ADDRESS",
+        help="PostgreSQL for ledger and runs, in the place of the configuration's: env:NAME, file:PATH or postgresql://...",
+    )
+
+
+def configuration_of(arguments: argparse.Namespace) -> Configuration:
+    """Return the configuration that `--config` names, with the database of `--database` when it is given.
+
+    Raises ConfigurationError or InputError.
+    """
+    from snaphold.config import load_configuration
+
+    configuration = load_configuration(arguments.config)
+    return configuration.with_database(arguments.database) if arguments.database else configuration
 
 
 def add_actor_option(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,6 @@ def open_register(config: Path | None) -> tuple[Configuration, Ledger | None]:
     from snaphold.ledger import open_ledger
 
     configuration = load_configuration(config)
-    if not (configuration.state_folder / "ledger.sqlite").exists():
+    if not configuration.database and not (configuration.state_folder / "ledger.sqlite").exists():
         return configuration, None
     return configuration, open_ledger(configuration, SystemClock(), read_only=True)

@@ -9,6 +9,7 @@ COMMANDS: dict[str, str] = {
     "audit": "Verify or export the audit trail",
     "completion": "Print the completion script for bash, zsh or fish",
     "config": "Check snaphold.yaml, print a sample or the JSON Schema",
+    "db": "Show or upgrade the schema of the ledger's database",
     "demo": "Show one incident from trigger to sealed evidence on throw-away data",
     "do": "Run one action by hand",
     "doctor": "Test every integration, pool and key; show who answers for each",
