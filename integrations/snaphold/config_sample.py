@@ -31,8 +31,13 @@ def sample_text() -> str:
     """Return the sample: complete, commented, and valid as it is."""
     lines = [_HEAD.rstrip()]
     for name, info in Configuration.model_fields.items():
-        lines += ["", *_field(name, info, info.examples[0] if info.examples else None, "", live=True)]
+        lines += ["", *_field(name, info, info.examples[0] if info.examples else None, "", live=_is_usual(info))]
     return "\n".join(lines) + "\n"
+
+
+def _is_usual(info: FieldInfo) -> bool:
+    """Return whether a key belongs into a first configuration; one that nobody misses is shown, but commented out."""
+    return info.is_required() or info.default not in (None, "")
 
 
 def _field(name: str, info: FieldInfo, value: Any, margin: str, *, live: bool) -> Iterator[str]:

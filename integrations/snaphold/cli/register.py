@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from snaphold.config import Configuration
-    from snaphold.ledger.ledger import Ledger
+    from snaphold.ledger.database import DatabaseLedger
 
 
-def open_register(config: Path | None) -> tuple[Configuration, Ledger | None]:
+def open_register(config: Path | None) -> tuple[Configuration, DatabaseLedger | None]:
     """Return the configuration and its ledger, opened without writing; None when nothing was ever recorded.
 
     Whoever can read the file may look: no person of the configuration is needed.

@@ -21,4 +21,10 @@ class Tier(Value):
     acknowledge_within: Duration = Field(
         default=timedelta(minutes=15), description="How soon the backup team must answer.", examples=["15m"]
     )
+    start_within: Duration = Field(
+        default=timedelta(minutes=30), description="How soon after the incident the backup must start.", examples=["30m"]
+    )
+    protect_within: Duration | None = Field(
+        default=None, description="How soon a whole restore point must exist; left out, within the RTO.", examples=["4h"]
+    )
     approvals: int = Field(default=1, ge=1, le=9, description="People who must approve a high-risk step.", examples=[1])

@@ -8,7 +8,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
@@ -21,7 +22,8 @@ from snaphold.clock import format_time
 from snaphold.errors import DocumentError, Problem, SnapholdError
 from snaphold.service import actions, approvals, runs
 from snaphold.service.callers import Authenticated, Service
-from snaphold.service.description import action_operation, describe_api, operation_of
+from snaphold.service.description import action_operation, describe_api, metrics_operation, operation_of
+from snaphold.service.metrics import CONTENT_TYPE, Metrics
 from snaphold.service.problems import MEDIA_TYPE, RequestError, problem_of, status_of, unforeseen
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ def build_app(service: Service, given: Mapping[str, AnyAction] | None = None) ->
     known = catalogue() if given is None else given
     app = FastAPI(title="Snaphold", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service = service
+    app.state.metrics = metrics = Metrics(service.runtime)
 
     async def health() -> JSONResponse:
         """Say that the service answers, its version and its time; needs no token."""
@@ -52,6 +55,11 @@ def build_app(service: Service, given: Mapping[str, AnyAction] | None = None) ->
              "may_use_grants": token.may_use_grants}
         )  # fmt: skip
 
+    async def show_metrics(_caller: Authenticated) -> Response:
+        """Return the metrics for Prometheus, which sends a token of its own."""
+        return Response(await run_in_threadpool(metrics.written), media_type=CONTENT_TYPE)
+
+    app.add_api_route("/metrics", show_metrics, methods=["GET"], **metrics_operation())
     app.add_api_route("/healthz", health, methods=["GET"], **operation_of("health"))
     app.add_api_route("/v1/whoami", whoami, methods=["GET"], **operation_of("whoami"))
     for entry in known.values():
@@ -124,6 +132,8 @@ class _Envelope:
             answer = JSONResponse(unforeseen(id), 500, media_type=MEDIA_TYPE)
             await answer(scope, receive, send_with_headers)
         milliseconds = (time.monotonic() - began) * 1000
+        route: Any = scope.get("route")
+        scope["app"].state.metrics.note_request(scope["method"], route.path if route else "none", status[0], milliseconds / 1000)
         log.info("%s %s %s %d %.0f ms", id, scope["method"], _plain(scope), status[0], milliseconds)
 
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 from pydantic.json_schema import JsonSchemaMode
 
@@ -134,6 +135,14 @@ _SHOWN: dict[str, tuple[str, str, type[BaseModel], tuple[int, ...]]] = {
     "show_run": ("runs", "A run with its steps", RunShown, _ERRORS_OF_READ),
 }
 _BODIES: dict[str, type[BaseModel]] = {"answer_approval": DecisionGiven, "start_run": RunWanted}
+
+
+def metrics_operation() -> dict[str, Any]:
+    """Return what describes `/metrics`, as arguments of `add_api_route`: text, not JSON."""
+    shown = {"description": "Metrics for Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    responses: dict[int, dict[str, Any]] = {200: shown, **_problems((401, 500, 503, 507))}
+    told: dict[str, Any] = {"operation_id": "metrics", "summary": "Metrics for Prometheus", "tags": ["service"]}
+    return {**told, "responses": responses, "response_class": PlainTextResponse}
 
 
 def operation_of(name: str) -> dict[str, Any]:

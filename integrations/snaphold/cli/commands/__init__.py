@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "evidence": "Verify an evidence package, or compare two inventories",
     "key": "Make a signing key and the trust folder for verifiers",
     "playbook": "Check or show a playbook",
+    "report": "Measures of a period for those who decide: times, success, SLA, storage, holds",
     "run": "Run a playbook for an incident",
     "runs": "List, show, cancel or resume runs",
     "serve": "Serve every action over HTTP, for SOARs and other programs",
