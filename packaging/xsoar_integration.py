@@ -153,11 +153,19 @@ def _flow_commands() -> list[Entry]:
         {
             "name": names.ITEMS,
             "description": "For compiled playbooks: lists the items of a loop; an empty list is an error.",
-            "arguments": [{"name": "items", "description": "The items.", "required": True, "isArray": True}, place, step],
+            "arguments": [
+                {"name": "items", "description": "The items.", "required": True, "isArray": True}, place, step,
+                {"name": "at_once", "description": "How many turns begin whatever becomes of the first.", "defaultValue": "1"},
+            ],
             "outputs": [
                 {"contextPath": f"{names.ITEMS_PREFIX}.item", "description": "The items.", "type": "String"},
                 {"contextPath": f"{names.ITEMS_PREFIX}.place", "description": "The place of each turn.", "type": "String"},
             ],
+        },
+        {
+            "name": names.TURN,
+            "description": "For compiled playbooks: fails when an earlier turn of the same loop did not come to its end.",
+            "arguments": [place],
         },
         {
             "name": names.END,

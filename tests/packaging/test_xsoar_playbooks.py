@@ -126,12 +126,20 @@ def test_no_playbook_reads_a_step_that_no_task_writes(playbook: Mapping[str, Any
     assert read <= written
 
 
-def test_questions_have_a_deadline_after_which_the_playbook_goes_on_without_an_approval(playbook: Mapping[str, Any]) -> None:
-    for task in playbook["tasks"].values():
-        if "message" in task:
-            assert task["message"]["timings"]["completeaftersla"] is True
-            assert any(task["sla"].values())
-            assert task["nexttasks"]["#default#"] != task["nexttasks"]["Approve"]
+def test_nothing_but_an_approval_in_snaphold_leads_past_a_gate(playbook: Mapping[str, Any]) -> None:
+    tasks = playbook["tasks"]
+    assert not any("message" in task for task in tasks.values()), "XSOAR's own questions do not tell who answers"
+    decisions = [task for task in tasks.values() if task["task"]["name"] == "What was decided?"]
+    waits = [task for task in tasks.values() if task["task"].get("script", "").endswith("|||snaphold-approval-wait")]
+    assert len(decisions) == len(waits)
+    for task in waits:
+        assert int(task["scriptarguments"]["timeout_in_seconds"]["simple"]) > 600
+        assert task["nexttasks"]["#error#"] != task["nexttasks"]["#none#"]
+    for task in decisions:
+        assert {"approved", "denied", "silent", "#default#"} == set(task["nexttasks"])
+        goes_on = 2 if playbook["name"] == "Snaphold - Everything" else 0  # there, `continue` is written
+        assert sum(ids == task["nexttasks"]["approved"] for ids in task["nexttasks"].values()) <= 1 + goes_on
+        assert task["nexttasks"]["#default#"] != task["nexttasks"]["approved"]
 
 
 def test_descriptions_end_with_a_period_and_name_version_change_and_digest(playbook: Mapping[str, Any]) -> None:
@@ -147,9 +155,7 @@ def test_outputs_stand_below_our_own_prefix(playbook: Mapping[str, Any]) -> None
 def test_loss_reports_name_the_place() -> None:
     loaded, parts = everything()
     losses = compile_xsoar(loaded, parts).losses
-    assert {"grants", "quorum", "approve", "at_once", "retry", "for_each", "parallel", "if"} <= {
-        loss.construct for loss in losses
-    }
+    assert {loss.construct for loss in losses} == {"at_once", "retry", "for_each", "parallel", "if"}
     assert all(loss.place.startswith("everything.yaml:") and loss.what for loss in losses)
 
 

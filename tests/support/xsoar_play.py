@@ -16,6 +16,7 @@ from snaphold.engine.interpreter import Interpreter
 from snaphold.engine.run import Reason
 from snaphold.engine.steps import Act, Answer, Branch, BranchResult, RunBranch
 from snaphold.errors import ProviderError
+from snaphold.execute import validate
 from snaphold.playbook.inputs import bind_inputs
 from snaphold.playbook.load import LoadedPlaybook
 from snaphold.playbook.valuetype import write_value
@@ -51,6 +52,30 @@ class World(Protocol):
 
 Decide = Callable[[str, str], "str | None"]
 """Gives what people decide at (whom, title): approved, denied, or None when nobody answers in time."""
+PEOPLE = ("approval.ask", "approval.status", "authority.issue_grant")
+
+
+@dataclass
+class Question:
+    """A question to people as the service keeps it."""
+
+    given: dict[str, Any]
+    said: str = "waiting"
+    escalated: bool = False
+
+    def stand(self, decide: Decide | None) -> dict[str, Any]:
+        """Return where it stands, after the time of those who are asked now is over."""
+        assert decide
+        if self.said == "waiting":
+            second = self.given.get("escalate_to", "")
+            who = second if self.escalated else self.given["asked_of"]
+            said = decide(who.partition("/")[2], "Escalated: " if self.escalated else "")
+            if said is not None or self.escalated or not second:
+                self.said = said or "expired"
+            else:
+                self.escalated = True
+        state = "running" if self.said == "waiting" else "done"
+        return {"state": state, "decision": self.said, "escalated": self.escalated}
 
 
 @dataclass
@@ -62,10 +87,15 @@ class Commands:
     keys: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     now: float = 0.0
+    decide: Decide | None = None
+    questions: dict[str, Question] = field(default_factory=dict)
+    granted: list[str] = field(default_factory=list)
 
     def call(self, action: str, given: Mapping[str, Any], *, key: str = "", justification: str = "", incident: Any = "") -> Any:
         """Answer as the client of the service does."""
         assert incident
+        if action in PEOPLE:
+            return self.people(action, given, key, justification)
         self.trace.append((action, dict(given)))
         if find_action(action).effect is not Effect.READS:
             assert justification
@@ -76,12 +106,30 @@ class Commands:
             raise ProviderError("no answer", retryable=action.endswith(".status"))
         return answer
 
+    def people(self, action: str, given: Mapping[str, Any], key: str, justification: str) -> dict[str, Any] | None:
+        """Answer as the service does about a question to people: a silence is escalated once, then it expires."""
+        if action == "approval.status":
+            asked = self.questions[given["approval"]]
+            return {"outcome": "succeeded", "approval": given["approval"], **asked.stand(self.decide)}
+        assert key
+        assert justification
+        if action == "approval.ask":
+            validate(find_action(action), given)
+            self.questions.setdefault(f"APR-{key}".replace("/", "."), Question(dict(given)))
+            return {"outcome": "succeeded", "approval": f"APR-{key}".replace("/", ".")}
+        asked = self.questions[given["approval"]]
+        assert asked.said == "approved", "a grant needs an approval"
+        self.granted.append(asked.given["role"])
+        return {"outcome": "succeeded", "grant": "GRANT-1"}
+
     def client_of(self, _server: object) -> Commands:
         """Stand in the place of the client of the service."""
         return self
 
     def run(self, command: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
         """Run a command until it needs no further turn; return its context, or None for an error."""
+        if command == "send-mail":
+            return None  # a mail that fails must hold nothing up
         if command == "setIncident":
             return {}
         demisto, server = shim()
@@ -124,14 +172,9 @@ def walk_there(
             content = next(value for name, value in compile_xsoar(one, parts).files.items() if name.endswith(".yml"))
             _COMPILED[one.digest] = load(content)
         documents[display_name(one.playbook.name)] = _COMPILED[one.digest]
-    commands = Commands(script)
-
-    def ask(who: str, title: str, _question: str) -> str | None:
-        if "(approval " in title and not title.endswith("(approval 1)"):
-            return "Approve"  # the scripted world answers once for all who are needed
-        return {"approved": "Approve", "denied": "Deny", None: None}[decide(who, title)]
-
-    walker = XsoarWalker(documents, commands.run, ask, INCIDENT)
+    commands = Commands(script, decide=decide)
+    shim()[0].KEPT.update({"context": {}, "version": 0})
+    walker = XsoarWalker(documents, commands.run, INCIDENT)
     done = walker.walk(display_name(loaded.playbook.name), given)
     assert not done.halted, done.halted
     ended = done.context["Snaphold"]["Ended"]
@@ -141,8 +184,8 @@ def walk_there(
     return commands.trace, ending, commands
 
 
-class AllTurns(ScriptedSteps):
-    """Goes on with the other items after one that failed: XSOAR does, and the loss report says so. Notes the places."""
+class NotedSteps(ScriptedSteps):
+    """Notes the places of what writes, and begins as many turns at once as the playbook says."""
 
     def __init__(self, script: Script) -> None:
         super().__init__(script)
@@ -156,14 +199,19 @@ class AllTurns(ScriptedSteps):
         return super().act(act)
 
     def side_by_side(self, branches: Sequence[Branch], at_once: int, run: RunBranch) -> list[BranchResult]:
-        """Run all branches."""
-        del at_once
-        return [run(branch) for branch in branches]
+        """Run all lists; of a loop, after a turn that failed only those that would have begun beside it."""
+        results: list[BranchResult] = []
+        for position, branch in enumerate(branches):
+            failed = any(result.reason is not Reason.NONE for result in results)
+            if branch.list_index is None and position >= at_once and failed:
+                break
+            results.append(run(branch))
+        return results
 
 
 def run_here(loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], script: Script, given: Mapping[str, Any]) -> Any:
     """Run the source in the interpreter; return its calls and how it ended."""
-    steps = AllTurns(script)
+    steps = NotedSteps(script)
     everything = {one.playbook.name: one.playbook for one in (loaded, *parts.values())}
     inputs = bind_inputs(loaded.playbook, given, "XSOAR-1")
     result = Interpreter(everything, "XSOAR-1", steps).run(loaded.playbook.name, inputs)

@@ -16,8 +16,6 @@ import yaml
 LONGEST_WALK = 5000
 Run = Callable[[str, dict[str, Any]], "dict[str, Any] | None"]
 """Runs a command with its arguments and returns the context that it gives; None when it is an error."""
-Ask = Callable[[str, str, str], "str | None"]
-"""Gives the reply to (whom, title, question); None when the SLA passes."""
 
 
 @dataclass
@@ -35,7 +33,6 @@ class XsoarWalker:
 
     playbooks: Mapping[str, Mapping[str, Any]]
     run: Run
-    ask: Ask
     incident: Mapping[str, Any]
     left: int = LONGEST_WALK
 
@@ -75,7 +72,8 @@ class XsoarWalker:
         if kind in ("start", "title"):
             return "#none#"
         if kind == "condition":
-            return self._reply(task, context) if "message" in task else _choose(task, context)
+            assert "message" not in task, "XSOAR's own questions do not tell who answers"
+            return _choose(task, context)
         arguments = {key: value_of(value, context) for key, value in task.get("scriptarguments", {}).items()}
         arguments = {key: value for key, value in arguments.items() if value not in (None, "")}
         if kind == "playbook":
@@ -89,15 +87,6 @@ class XsoarWalker:
         for path, value in found.items():
             write(context, path, value)
         return "#none#"
-
-    def _reply(self, task: Mapping[str, Any], context: Mapping[str, Any]) -> str:
-        message = task["message"]
-        assert message["timings"]["completeaftersla"] is True
-        assert sum(task["sla"].values()) > 0
-        reply = self.ask(
-            value_of(message["to"], context), task["task"]["name"], value_of(message["body"], context)
-        )  # fmt: skip
-        return "#default#" if reply is None else reply
 
     def _call(self, task: Mapping[str, Any], arguments: dict[str, Any], context: dict[str, Any]) -> str:
         name = task["task"]["playbookName"]

@@ -16,7 +16,7 @@ from snaphold.secrets import redact, remember
 from snaphold.soar import xsoar_names as names
 from snaphold.soar.client import ServiceClient
 from snaphold.soar.xsoar_check import self_check, test_module
-from snaphold.soar.xsoar_flow import judge_ends, list_items, note_end, tell_stop
+from snaphold.soar.xsoar_flow import begin_turn, judge_ends, list_items, note_end, tell_stop
 from snaphold.soar.xsoar_server import Server
 from snaphold.soar.xsoar_text import error_text, plain
 
@@ -25,6 +25,7 @@ _FLOW: Mapping[str, Callable[[Server, Mapping[str, Any]], Any]] = {
     names.JOIN: judge_ends,
     names.END: note_end,
     names.STOP: tell_stop,
+    names.TURN: begin_turn,
 }
 
 
@@ -38,6 +39,8 @@ def run(given: Mapping[str, Any], items: Mapping[str, Any]) -> None:
         return_results=given["return_results"],
         return_error=given["return_error"],
         handle_proxy=given["handle_proxy"],
+        get_integration_context_with_version=given["get_integration_context_with_version"],
+        set_integration_context=given["set_integration_context"],
         items=items,
     )
     _log_to(server)

@@ -66,7 +66,7 @@ class Use:
         if self.entry.effect is Effect.READS:
             return ""
         incident = incident_id(self.server.demisto.incident() or {}, self.arguments)
-        generation = _whole(self.arguments, "generation", 1, 1, 1_000_000)
+        generation = whole_number(self.arguments, "generation", 1, 1, 1_000_000)
         return action_key(self.entry, self.given, incident, key_step(self.step, self.entry), generation)
 
     def call(self) -> dict[str, Any] | Job:
@@ -163,7 +163,7 @@ def _key(path: str, *fields: str) -> str:
 
 def _polled(use: Use, turn: Callable[[dict[str, Any]], Any]) -> Any:
     """Run a turn under XSOAR's schedule. The decorator is made here, because it fixes interval and timeout."""
-    interval = _whole(use.arguments, "interval_in_seconds", INTERVAL_SECONDS, 1, LONGEST_TIMEOUT)
+    interval = whole_number(use.arguments, "interval_in_seconds", INTERVAL_SECONDS, 1, LONGEST_TIMEOUT)
     began = str(use.arguments.get("began") or time.time())
     left = _timeout(use) - (time.time() - _number(began))
     decorate = use.server.polling_function(
@@ -186,7 +186,7 @@ def _again(use: Use, arguments: dict[str, Any], shown: str) -> Any:
 
 
 def _timeout(use: Use) -> int:
-    return _whole(use.arguments, "timeout_in_seconds", TIMEOUT_SECONDS, 1, LONGEST_TIMEOUT)
+    return whole_number(use.arguments, "timeout_in_seconds", TIMEOUT_SECONDS, 1, LONGEST_TIMEOUT)
 
 
 def _number(text: str) -> float:
@@ -229,7 +229,7 @@ def _read(shape: FieldShape, value: Any) -> Any:
     return value
 
 
-def _whole(arguments: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
+def whole_number(arguments: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
     """Return an argument as a whole number. Raises InputError."""
     text = str(arguments.get(name) or default).strip()
     if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:

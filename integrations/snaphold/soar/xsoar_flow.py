@@ -9,11 +9,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from snaphold.errors import InputError, ProviderError
+from snaphold.errors import InputError, ProviderError, StorageError
 from snaphold.soar import xsoar_names as names
-from snaphold.soar.xsoar_call import step_context
+from snaphold.soar.xsoar_call import step_context, whole_number
 from snaphold.soar.xsoar_server import Server
-from snaphold.soar.xsoar_text import plain, table
+from snaphold.soar.xsoar_text import error_text, plain, table
+from snaphold.soar.xsoar_turns import begin_loop, check_turn, note_done
 
 MOST_ITEMS = 1000
 OUTCOMES = (names.DONE, names.FAILED, names.STOPPED, names.DECIDED, names.SETTLED)
@@ -32,6 +33,7 @@ def list_items(server: Server, arguments: Mapping[str, Any]) -> Any:
     place, step = str(arguments.get("place") or ""), str(arguments.get("step") or "")
     # Named by the item, not by its number: a second run may meet the items in another order.
     places = [f"{place[:-1]}[{item.replace(',', '+')}]." for item in items]
+    begin_loop(server, place, places, whole_number(arguments, "at_once", 1, 1, MOST_ITEMS))
     # XSOAR takes text with commas apart, and a list of one item is handed on as text: no item may hold a comma.
     safe = [item.replace(",", ";") for item in items]
     path = f"{names.ITEMS_PREFIX}.{step.rpartition('.')[2]}(val.step && val.step == obj.step)"
@@ -49,9 +51,22 @@ def note_end(server: Server, arguments: Mapping[str, Any]) -> Any:
         marks = names.read_list(arguments.get("ended"))
         stopped = f"{place}={names.DECIDED}" in marks and f"{place}={names.FAILED}" not in marks
         outcome = names.STOPPED if stopped else names.FAILED
+    kept = ""
+    if outcome == names.DONE:
+        try:
+            note_done(server, place)
+        except StorageError as error:
+            kept = f"\n\nNo later turn of the loop will begin. {error_text(error)}"
     mark = f"{place}={outcome}"
     context = {f"{names.ENDED_PREFIX}(val.mark && val.mark == obj.mark)": {"mark": mark, "place": place, "outcome": outcome}}
-    return server.CommandResults(outputs=context, readable_output=f"{plain(place)}: {outcome}", raw_response={"mark": mark})
+    return server.CommandResults(outputs=context, readable_output=f"{plain(place)}: {outcome}{kept}", raw_response={"mark": mark})
+
+
+def begin_turn(server: Server, arguments: Mapping[str, Any]) -> Any:
+    """Let a playbook begin. Raises ProviderError when it is a turn of a loop of which an earlier turn is not done."""
+    place = str(arguments.get("place") or "")
+    check_turn(server, place)
+    return server.CommandResults(readable_output=f"{plain(place)} begins.", raw_response={"place": place})
 
 
 def judge_ends(server: Server, arguments: Mapping[str, Any]) -> Any:

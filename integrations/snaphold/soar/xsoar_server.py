@@ -51,4 +51,6 @@ class Server:
     return_results: Callable[[Any], None]
     return_error: Callable[[str], None]
     handle_proxy: Callable[[], Any]
+    get_integration_context_with_version: Callable[[], tuple[dict[str, Any] | None, Any]]
+    set_integration_context: Callable[..., Any]
     items: Mapping[str, Any]

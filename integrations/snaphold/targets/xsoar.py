@@ -23,10 +23,12 @@ from snaphold.playbook.walk import every_step, placed_steps
 from snaphold.soar import xsoar_names as names_
 from snaphold.targets.base import Output, Parts, Stamp, Target, stable_uuid, stamp
 from snaphold.targets.flow import build_flow
+from snaphold.targets.xsoar_gates import approver_input
 from snaphold.targets.xsoar_graph import connect
 from snaphold.targets.xsoar_losses import losses_of
 from snaphold.targets.xsoar_readme import readme
-from snaphold.targets.xsoar_tasks import Maker, Task, approver_input
+from snaphold.targets.xsoar_task import Task
+from snaphold.targets.xsoar_tasks import Maker
 from snaphold.targets.xsoar_values import names_of, text
 
 FROM_VERSION = "6.10.0"
@@ -122,8 +124,8 @@ def _inputs(playbook: Playbook) -> list[dict[str, Any]]:
         found.append({"key": name, "value": value, "required": declared.required, "description": _sentence(about)})
     asked = {approver_input(who): who.partition("/")[2] for who in _approvers(playbook)}
     for key, group in sorted(asked.items()):
-        about = f"The users, roles or addresses that are asked where the playbook asks {group}."
-        found.append({"key": key, "value": text(group), "required": True, "description": about})
+        about = f"Mail addresses of {group}, who are told where the playbook asks them; they answer in Snaphold."
+        found.append({"key": key, "value": {}, "required": False, "description": about})
     place = {"key": names_.PLACE_INPUT, "value": text(f"{playbook.name}."), "required": True}
     place["description"] = "Where this runs, for the keys that keep work from being done twice; a caller sets it."
     return [*found, place]

@@ -10,7 +10,8 @@ from snaphold.playbook.walk import lists_in, walk
 from snaphold.soar import xsoar_names as names_
 from snaphold.targets import flow as f
 from snaphold.targets.flow import Edge, Flow, FlowNode, NodeKind
-from snaphold.targets.xsoar_tasks import ENDED, ERROR, NONE, STOPPED, Maker, Piece, Task
+from snaphold.targets.xsoar_task import ERROR, NONE, Piece, Task
+from snaphold.targets.xsoar_tasks import ENDED, STOPPED, Maker
 
 
 def connect(maker: Maker, flow: Flow) -> list[Task]:

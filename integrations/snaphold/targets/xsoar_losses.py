@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from snaphold.playbook.condition import ORDERING, parse_condition
 from snaphold.playbook.load import LoadedPlaybook
 from snaphold.playbook.reference import INPUTS, references_in
-from snaphold.playbook.step import ApproveStep, CallStep, DoStep, IfStep, ParallelStep, StepBase
+from snaphold.playbook.step import CallStep, DoStep, IfStep, ParallelStep, StepBase
 from snaphold.playbook.walk import Place, placed_steps
 from snaphold.soar.xsoar_call import SHORTEST_INTERVAL
 from snaphold.targets.base import Loss, place_text
-from snaphold.targets.xsoar_tasks import LARGEST_QUORUM
 
 _Found = tuple[str, Place, str]
 
@@ -36,8 +35,6 @@ def _of_step(step: StepBase, place: Place) -> Iterator[_Found]:
         yield "parallel", (*place, "parallel"), "when several branches fail, the handlers of all of them run"
     elif isinstance(step, CallStep):
         yield from _of_call(step, place)
-    elif isinstance(step, ApproveStep):
-        yield from _of_approve(step, place)
 
 
 def _of_do(step: DoStep, place: Place) -> Iterator[_Found]:
@@ -53,22 +50,4 @@ def _of_call(step: CallStep, place: Place) -> Iterator[_Found]:
     if step.at_once and step.at_once > 1:
         yield "at_once", (*place, "at_once"), "XSOAR runs the turns of a loop one after the other"
     if step.for_each:
-        yield "for_each", (*place, "for_each"), "after a turn that failed XSOAR still runs the turns that are left"
         yield "for_each", (*place, "for_each"), "commas inside an item arrive as semicolons, which list inputs read the same"
-
-
-def _of_approve(step: ApproveStep, place: Place) -> Iterator[_Found]:
-    question = (*place, "approve")
-    yield "approve", question, "XSOAR does not check that the one who answers is not the requester"
-    if step.approve.grants:
-        yield (
-            "grants",
-            (*question, "grants"),
-            "XSOAR issues no grant: issue it in the Snaphold service, else what needs it is refused",
-        )
-    if step.approve.quorum != 1:
-        what = f"the approvals are asked one after the other, at most {LARGEST_QUORUM}, and may come from one person"
-        yield "quorum", (*question, "quorum"), what
-    for key, length in (("within", step.approve.within), ("escalate", step.approve.escalate and step.approve.escalate.within)):
-        if length and length.total_seconds() % 60:
-            yield key, (*question, key), "rounded up to whole minutes"

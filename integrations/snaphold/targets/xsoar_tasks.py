@@ -7,9 +7,8 @@ branch came to its end. XSOAR then only follows edges, and a mark that is missin
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from snaphold.action import Effect, find_action
 from snaphold.playbook.condition import parse_condition
@@ -20,6 +19,8 @@ from snaphold.soar import xsoar_fields as fields
 from snaphold.soar import xsoar_names as names_
 from snaphold.targets import flow as f
 from snaphold.targets.flow import FlowNode, NodeKind
+from snaphold.targets.xsoar_gates import gate
+from snaphold.targets.xsoar_task import DEFAULT, ERROR, NONE, PLACE, Body, Piece, Task, command, error_path
 from snaphold.targets.xsoar_values import (
     Names,
     argument,
@@ -34,45 +35,11 @@ from snaphold.targets.xsoar_values import (
     whole,
 )
 
-NONE, DEFAULT, ERROR = "#none#", "#default#", "#error#"
-APPROVE, DENY = "Approve", "Deny"
 HOLDS, HOLDS_NOT = "holds", "does not hold"
 """Not yes and no: written without quotes, which other tools do, those are booleans in YAML 1.1."""
 STOPPED, ENDED = "stopped", "ended"
 """Exits that the graph does not have: what was called was stopped by a person or a handler; a branch has ended the run."""
 WAYS = (names_.DONE, names_.STOPPED)
-LARGEST_QUORUM = 3
-"""How many approvals a gate can ask for one after the other; a playbook that needs more fails closed at that gate."""
-PLACE = f"${{inputs.{names_.PLACE_INPUT}}}"
-Body = dict[str, Any]
-
-
-@dataclass
-class Task:
-    """One task. `role` tells several tasks of one node apart; `after` maps a label to the tasks that follow."""
-
-    node: str
-    role: str
-    kind: str
-    title: str
-    body: Body = field(default_factory=dict[str, Any])
-    task: Body = field(default_factory=dict[str, Any])
-    after: dict[str, list[str]] = field(default_factory=dict[str, "list[str]"])
-    column: float = 0
-    row: float = 0
-
-    @property
-    def key(self) -> str:
-        """What no other task of the playbook has."""
-        return f"{self.node}/{self.role}"
-
-
-@dataclass
-class Piece:
-    """The tasks of one node, the first is entered. `exits`: by label of the graph, the tasks and their labels."""
-
-    tasks: list[Task]
-    exits: dict[str, list[tuple[Task, str]]]
 
 
 @dataclass(frozen=True)
@@ -88,7 +55,7 @@ class Maker:
         """Return the tasks of a node."""
         step = node.step
         makers: dict[NodeKind, Callable[[], Piece]] = {
-            NodeKind.START: lambda: _straight(self._timed(Task(node.id, "start", "start", ""), "start")),
+            NodeKind.START: lambda: self._start(node),
             NodeKind.SPLIT: lambda: _straight(_title(node)),
             NodeKind.JOIN: lambda: self._join_branches(node),
             NodeKind.END: lambda: self._end(node),
@@ -103,7 +70,7 @@ class Maker:
         if isinstance(step, CallStep):
             return self._call(node, step)
         if isinstance(step, ApproveStep):
-            return self._approve(node, step)
+            return gate(node, step, self.names, self._why)
         if isinstance(step, IfStep):
             return self._if(node, step)
         if isinstance(step, SwitchStep):
@@ -113,6 +80,15 @@ class Maker:
             task = command(node, "stop", names_.STOP, node.title, arguments)
             return Piece([task], {f.NEXT: [(task, NONE), (task, ERROR)]})
         raise TypeError(f"{node.kind} is no kind of node")
+
+    def _start(self, node: FlowNode) -> Piece:
+        """Every playbook may be a turn of a loop, and XSOAR begins turns also after one that failed."""
+        start = self._timed(Task(node.id, "start", "start", ""), "start")
+        turn = command(node, "turn", names_.TURN, "May this begin?", {"place": text(PLACE)})
+        skipped = Task(node.id, "skipped", "title", "Not begun: an earlier turn failed")
+        start.after[NONE] = [turn.key]
+        turn.after[ERROR] = [skipped.key]
+        return Piece([start, turn, skipped], {f.NEXT: [(turn, NONE)]})
 
     def _do(self, node: FlowNode, step: DoStep) -> Task:
         arguments = {name: argument(value, self.names) for name, value in step.arguments.items()}
@@ -151,11 +127,13 @@ class Maker:
     def _standard(self, step: DoStep, action: str) -> Body:
         arguments: Body = {"step": text(PLACE + step.id)}
         if find_action(action).effect is not Effect.READS and "justification" not in step.arguments:
-            metadata = self.playbook.metadata
-            arguments["justification"] = text(
-                f"Playbook {metadata.name} {metadata.version}, change record {metadata.change_record}"
-            )
+            arguments["justification"] = text(self._why)
         return arguments
+
+    @property
+    def _why(self) -> str:
+        metadata = self.playbook.metadata
+        return f"Playbook {metadata.name} {metadata.version}, change record {metadata.change_record}"
 
     def _call(self, node: FlowNode, step: CallStep) -> Piece:
         items: Task | None = None
@@ -165,11 +143,12 @@ class Maker:
         if step.for_each:
             over = argument(step.for_each, self.names)
             arguments = {"items": over, "place": text(place), "step": text(PLACE + step.id)}
+            arguments["at_once"] = text(str(step.at_once or 1))
             items = command(node, "items", names_.ITEMS, f"List the items of: {node.title}", arguments)
             places = whole(f"{names_.ITEMS_PREFIX}.{step.id}", "place")
         called = Task(node.id, "call", "playbook", node.title)
         called.task = {"playbookName": self.display(step.call)}
-        called.body = {"scriptarguments": {**given, names_.PLACE_INPUT: places}, "separatecontext": True} | _error_path()
+        called.body = {"scriptarguments": {**given, names_.PLACE_INPUT: places}, "separatecontext": True} | error_path()
         if step.for_each:
             called.body["loop"] = {"iscommand": False, "exitCondition": "", "wait": 1, "max": 100, "forEach": True}
         expected = whole(f"{names_.ITEMS_PREFIX}.{step.id}", "place_json") if step.for_each else text(place)
@@ -221,7 +200,7 @@ class Maker:
             return [title]
         note = Task(node.id, "outcome", "regular", "Show the outcome in the incident")
         note.task = {"script": "Builtin|||setIncident", "iscommand": True, "brand": "Builtin"}
-        note.body = {"scriptarguments": {fields.OUTCOME: text(outcome)}} | _error_path()
+        note.body = {"scriptarguments": {fields.OUTCOME: text(outcome)}} | error_path()
         note.after = {NONE: [title.key], ERROR: [title.key]}
         return [note, self._timed(title, "stop")]
 
@@ -262,98 +241,10 @@ class Maker:
         task.body = {"conditions": labelled(ways)}
         return Piece([task], exits)
 
-    def _approve(self, node: FlowNode, step: ApproveStep) -> Piece:
-        """One question for each approval that is needed; any denial, and any silence, ends the gate."""
-        question = step.approve
-        escalated = node.kind is NodeKind.ESCALATION and question.escalate is not None
-        asked_of = question.escalate.to if escalated and question.escalate else question.asked_of
-        within = question.escalate.within if escalated and question.escalate else question.within
-        most = question.quorum if isinstance(question.quorum, int) else LARGEST_QUORUM
-        most = min(most, LARGEST_QUORUM)
-        tasks: list[Task] = []
-        exits: dict[str, list[tuple[Task, str]]] = {f.APPROVED: [], f.DENIED: [], f.TIMEOUT: [], f.ERROR: []}
-        waiting: tuple[Task, str] | None = None
-        if isinstance(question.quorum, str):
-            gate = self._quorum_task(node, question.quorum, most)
-            tasks.append(gate)
-            exits[f.ERROR].append((gate, DEFAULT))
-            waiting = (gate, HOLDS)
-        for number in range(1, most + 1):
-            ask = self._ask_task(node, number, most, asked_of, question.ask, within)
-            tasks.append(ask)
-            if waiting:
-                waiting[0].after[waiting[1]] = [ask.key]
-            exits[f.DENIED].append((ask, DENY))
-            exits[f.TIMEOUT].append((ask, DEFAULT))
-            waiting = (ask, APPROVE)
-            if isinstance(question.quorum, str) and number < most:
-                more = self._enough_task(node, question.quorum, number)
-                tasks.append(more)
-                ask.after[APPROVE] = [more.key]
-                exits[f.APPROVED].append((more, "enough"))
-                exits[f.ERROR].append((more, DEFAULT))
-                waiting = (more, "more")
-        if waiting:
-            exits[f.APPROVED].append(waiting)
-        return Piece(tasks, {label: ways for label, ways in exits.items() if ways})
-
-    def _quorum_task(self, node: FlowNode, quorum: str, most: int) -> Task:
-        root, accessor = self.names.path(references_in(quorum)[0])
-        allowed = [compare_path(root, accessor, "isEqualString", str(number)) for number in range(1, most + 1)]
-        body = {"conditions": labelled({HOLDS: [allowed]})}
-        return Task(node.id, "quorum", "condition", f"At most {most} approvals can be asked for", body)
-
-    def _enough_task(self, node: FlowNode, quorum: str, number: int) -> Task:
-        root, accessor = self.names.path(references_in(quorum)[0])
-        ways = {
-            "enough": [[compare_path(root, accessor, "isEqualString", str(number))]],
-            "more": [[compare_path(root, accessor, "isNotEqualString", str(number))]],
-        }
-        return Task(node.id, f"enough{number}", "condition", "Are there enough approvals?", {"conditions": labelled(ways)})
-
-    def _ask_task(self, node: FlowNode, number: int, most: int, asked_of: str, ask: str, within: timedelta) -> Task:
-        minutes = -(-int(within.total_seconds()) // 60)
-        body: Body = {
-            "message": {
-                "to": text(f"${{inputs.{approver_input(asked_of)}}}"),
-                "subject": text(node.title),
-                "body": text(inline(ask, self.names)),
-                "methods": ["email"],
-                "timings": {
-                    "retriescount": 2,
-                    "retriesinterval": 360,
-                    "completeafterreplies": 1,
-                    "completeafterv2": True,
-                    "completeaftersla": True,
-                },
-                "replyOptions": [APPROVE, DENY],
-            },
-            "sla": {"weeks": 0, "days": minutes // 1440, "hours": minutes % 1440 // 60, "minutes": minutes % 60},
-        }
-        title = node.title if most == 1 else f"{node.title} (approval {number})"
-        return Task(node.id, f"ask{number}", "condition", title, body)
-
 
 def case_label(key: str) -> str:
     """Return the label of a switch's case; it must not meet the words of other labels."""
     return f"is {key}"
-
-
-def approver_input(asked_of: str) -> str:
-    """Return the name of the playbook input that says which users, roles or addresses a group of approvers is."""
-    return "approvers_" + "".join(char if char.isalnum() and char.isascii() else "_" for char in asked_of.partition("/")[2])
-
-
-def command(node: FlowNode, role: str, name: str, title: str, arguments: Body) -> Task:
-    """Return a task that runs one of our commands, with an error path."""
-    task = Task(node.id, role, "regular", title)
-    task.task = {"script": f"{names_.BRAND}|||{name}", "iscommand": True, "brand": names_.BRAND}
-    task.body = {"scriptarguments": arguments} | _error_path()
-    return task
-
-
-def _error_path() -> Body:
-    return {"continueonerror": True, "continueonerrortype": "errorPath"}
 
 
 def _given(arguments: Body) -> Body:

@@ -148,3 +148,14 @@ def handle_proxy() -> dict[str, str]:
         for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
             os.environ.pop(name, None)
     return {}
+
+
+def get_integration_context_with_version(sync: bool = True) -> tuple[dict[str, Any], Any]:
+    """Return the integration's own context and its version."""
+    found = demisto.getIntegrationContextVersioned(sync)
+    return found["context"], found["version"]
+
+
+def set_integration_context(context: dict[str, Any], sync: bool = True, version: int = -1) -> None:
+    """Keep the integration's own context."""
+    demisto.setIntegrationContextVersioned(context, version, sync)

@@ -9,6 +9,8 @@ STATE: dict[str, Any] = {}
 RESULTS: list[Any] = []
 """What was given back to the war room."""
 LOG: list[str] = []
+KEPT: dict[str, Any] = {"context": {}, "version": 0}
+"""The integration's own context, which outlives a command."""
 
 
 def command() -> str:
@@ -29,6 +31,21 @@ def params() -> dict[str, Any]:
 def incident() -> dict[str, Any]:
     """Return the incident."""
     return STATE.get("incident", {})
+
+
+def getIntegrationContextVersioned(refresh: bool = False) -> dict[str, Any]:  # noqa: N802
+    """Return the integration's own context and its version."""
+    del refresh
+    return {"context": dict(KEPT["context"]), "version": KEPT["version"]}
+
+
+def setIntegrationContextVersioned(context: dict[str, Any], version: int = -1, sync: bool = False) -> None:  # noqa: N802
+    """Keep the integration's own context, unless somebody else has changed it."""
+    del sync
+    if version not in (-1, KEPT["version"]):
+        raise ValueError("DB Version mismatch")
+    assert all(isinstance(value, str) for value in context.values())
+    KEPT.update({"context": dict(context), "version": KEPT["version"] + 1})
 
 
 def results(entry: Any) -> None:
