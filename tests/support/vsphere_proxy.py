@@ -55,6 +55,8 @@ class SoapProxy:
 
     def __init__(self, target: tuple[str, int], folder: Path, slow_seconds: float) -> None:
         self.calls: list[tuple[str, str]] = []
+        self.rewrites: dict[str, tuple[bytes, bytes]] = {}
+        """What is put for what in the answers to a method."""
         self._faults: list[Fault] = []
         self._target = target
         self._slow_seconds = slow_seconds
@@ -92,6 +94,10 @@ class SoapProxy:
         with self._idle:
             self._faults.clear()
 
+    def count(self, method: str) -> int:
+        """Return how many calls of a method came."""
+        return sum(called == method for called, _ in self.calls)
+
     def wait_until_idle(self) -> bool:
         """Wait until no call is being carried out, also none whose client has left; return whether that came true."""
         with self._idle:
@@ -111,6 +117,7 @@ class SoapProxy:
             if fault == "slow":
                 time.sleep(self._slow_seconds)
             status, kept, content = self._ask(path, body, headers)
+            content = content.replace(*self.rewrites.get(method, (b"", b""))) if method in self.rewrites else content
         finally:
             with self._idle:
                 self._at_work -= 1

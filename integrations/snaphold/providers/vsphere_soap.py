@@ -7,6 +7,7 @@ again. So only its serialiser is used: every call goes through `snaphold.http` l
 from __future__ import annotations
 
 import importlib
+import re
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ SPOKEN_VERSION = "vim.version.version11"
 OLDEST = (6, 5)
 _PATH = "/sdk"
 _COOKIE = "vmware_soap_session"
+_FIRST = re.compile(rb"<(?:[\w-]+:)?Body\b[^>]*>\s*<(?:[\w-]+:)?(\w+)")
 _OK, _FAULT = 200, 500
 _REPEATABLE = frozenset(
     {
@@ -143,8 +145,7 @@ def make_stub(channel: Channel) -> Any:
 
 def _read(reader: Any, answer: Answer, shape: Any, method: str) -> Any:
     try:
-        if b"<!DOCTYPE" in answer.body:
-            raise ValueError("the answer holds a document type")
+        _check_envelope(answer, method)
         found = reader.Deserialize(answer.body, shape)
     except Exception as error:  # pyVmomi raises what it meets: ExpatError, KeyError, TypeError, AttributeError, ...
         raise UnknownOutcomeError(
@@ -157,6 +158,16 @@ def _read(reader: Any, answer: Answer, shape: Any, method: str) -> Any:
             raise UnknownOutcomeError(f"{method} failed without a fault", kept_text(answer), "look into vCenter's log")
         raise FaultError(found, method)
     return found
+
+
+def _check_envelope(answer: Answer, method: str) -> None:
+    """Raise ValueError unless it is a whole SOAP message about this call: pyVmomi reads anything else as nothing."""
+    if b"<!DOCTYPE" in answer.body:
+        raise ValueError("the answer holds a document type")
+    first = _FIRST.search(answer.body)
+    expected = b"Fault" if answer.status == _FAULT else method.encode("ascii") + b"Response"
+    if first is None or first[1] != expected or not answer.body.rstrip().endswith(b"Envelope>"):
+        raise ValueError("the answer is not a whole SOAP message about this call")
 
 
 def _refused(answer: Answer, method: str, host: str) -> ProviderError:
