@@ -16,10 +16,14 @@ _PAGE = b"<html><body>502 Bad Gateway</body></html>"
 
 
 class FaultProxy:
-    """Forwards whole exchanges. `faults` holds what happens to the next ones, in order; then all goes well."""
+    """Forwards whole exchanges. `faults` holds what happens to the next ones, in order; then all goes well.
+
+    With `only`, just requests that contain these bytes meet faults.
+    """
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.faults: list[str] = []
+        self.only = b""
         self.seen = 0
         self.delay = 3.0
         self._target = target
@@ -53,7 +57,7 @@ class FaultProxy:
             if not request:
                 return None
             self.seen += 1
-            fault = self.faults.pop(0) if self.faults else ""
+            fault = self.faults.pop(0) if self.faults and self.only in request else ""
             if fault == "reset_before":
                 return _reset(client)
             if fault == "gateway_502":
