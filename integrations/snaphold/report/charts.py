@@ -19,7 +19,7 @@ _STATES = {
     ClockState.OVERDUE: "#d98a00",
     ClockState.MISSED: "#b3261e",
 }
-_BYTES_PER_GB = 1e9
+_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 
 
 def draw_clocks(clocks: Sequence[SlaClock]) -> str:
@@ -44,12 +44,15 @@ def draw_clocks(clocks: Sequence[SlaClock]) -> str:
 def draw_growth(growth: Sequence[StoredOn]) -> str:
     """Return a line: bytes in restore points by day."""
 
+    most = max((point.bytes for point in growth), default=0)
+    size, unit = next(((size, unit) for size, unit in _UNITS if most >= size), _UNITS[-1])
+
     def paint(axes: Any) -> None:
         days = [date.fromisoformat(point.day) for point in growth]
-        axes.plot(days, [point.bytes / _BYTES_PER_GB for point in growth], color="#1f4e8c", linewidth=2)
-        axes.fill_between(days, [point.bytes / _BYTES_PER_GB for point in growth], color="#1f4e8c", alpha=0.15)
+        axes.plot(days, [point.bytes / size for point in growth], color="#1f4e8c", linewidth=2)
+        axes.fill_between(days, [point.bytes / size for point in growth], color="#1f4e8c", alpha=0.15)
         axes.set_ylim(bottom=0)
-        axes.set_ylabel("GB")
+        axes.set_ylabel(unit)
         axes.figure.autofmt_xdate()
 
     return _draw(paint)

@@ -7,13 +7,14 @@ import csv
 import io
 import statistics
 from collections.abc import Sequence
+from datetime import timedelta
 from importlib.resources import files
 from typing import Any
 
 from snaphold import __version__
 from snaphold.report.charts import draw_clocks, draw_growth, draw_times
 from snaphold.report.clocks import ClockState, SlaClock, by_name, share_met
-from snaphold.report.figures import in_bytes, in_seconds, in_words
+from snaphold.report.figures import in_bytes, in_seconds
 from snaphold.report.markup import Content, Html, element, joined, section, table, text
 from snaphold.report.measures import Measures
 
@@ -45,7 +46,8 @@ def as_csv(measures: Measures) -> str:
 
 def as_page(measures: Measures, organisation: str) -> str:
     """Return the report as one HTML file that fetches nothing. Raises MissingToolError without matplotlib."""
-    period = f"{in_words(measures.since)} to {in_words(measures.until)}"
+    last = measures.until - timedelta(microseconds=1)
+    period = f"{measures.since:%Y-%m-%d} to {last:%Y-%m-%d}"
     body = joined(
         (
             element(

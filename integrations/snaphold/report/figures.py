@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 
 _STEP = 1000
 _SECONDS_PER_MINUTE = 60
+_SECONDS_PER_HOUR = 3600
 
 
 def in_bytes(count: int) -> str:
@@ -23,7 +24,9 @@ def in_words(moment: datetime | None) -> str:
 
 
 def in_seconds(seconds: float) -> str:
-    """Return a length of time, e.g. `0.4 s` or `3 min 05 s`."""
+    """Return a length of time, e.g. `0.4 s`, `3 min 05 s` or `26 h 07 min`."""
     if seconds < _SECONDS_PER_MINUTE:
         return f"{seconds:.1f} s"
+    if seconds >= _SECONDS_PER_HOUR:
+        return f"{int(seconds) // _SECONDS_PER_HOUR} h {int(seconds) % _SECONDS_PER_HOUR // _SECONDS_PER_MINUTE:02} min"
     return f"{int(seconds) // _SECONDS_PER_MINUTE} min {int(seconds) % _SECONDS_PER_MINUTE:02} s"
