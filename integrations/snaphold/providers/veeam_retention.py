@@ -13,7 +13,8 @@ from typing import Any
 from snaphold.clock import Clock, format_time
 from snaphold.config import Pool
 from snaphold.domain.restore_point import RestorePoint
-from snaphold.errors import ProviderError, UnknownOutcomeError
+from snaphold.errors import BusyError, ProviderError
+from snaphold.platforms.marker import is_ours, marker_of
 from snaphold.providers.veeam_answers import BackupAnswer, PointAnswer, RepositoryState, ServerTime, SessionAnswer, as_document
 from snaphold.providers.veeam_job import JOBS, find_job
 from snaphold.providers.veeam_session import VeeamSession
@@ -105,7 +106,7 @@ def _copy(
     running = _copy_session(session, point)
     if running is not None:
         return [f"being copied to {target.name}, copy session {running.id}", *remarks]
-    begun = _begin_copy(session, target, source, kept, until, clock)
+    begun = _begin_copy(session, target, source, kept, point, until, clock)
     return [f"being copied to {target.name}, copy session {begun.id}", *remarks]
 
 
@@ -117,18 +118,46 @@ def _is_copied(session: VeeamSession, target: RepositoryState, kept: PointAnswer
 
 
 def _copy_session(session: VeeamSession, point: RestorePoint) -> SessionAnswer | None:
-    """Return the copy that an earlier call began, unless it ended without success: then another may begin."""
+    """Return the copy of this restore point that goes on, or that an earlier call began and did not fail.
+
+    A copy has no key. Ours is told by the mark in the name of our job, which is also the backup's. Raises BusyError while
+    a copy goes on that carries no mark: it may be of this restore point.
+    """
     told = next((match for finding in point.findings if (match := _COPY_SESSION.search(finding))), None)
-    if told is None:
-        return None
-    run = session.find(f"/api/v1/sessions/{told[1]}", SessionAnswer, "the copy")
-    if run is None or (run.state == "stopped" and (run.result is None or run.result.result == "failed")):
-        return None
-    return run
+    if told is not None:
+        run = session.find(f"/api/v1/sessions/{told[1]}", SessionAnswer, "the copy")
+        if run is not None and not _has_failed(run):
+            return run
+    running = [run for run in _copies(session, point.taken_at) if run.state != "stopped"]
+    mine = [run for run in running if marker_of(point.key) in run.name]
+    unmarked = [run.name for run in running if not is_ours(run.name)]
+    if not mine and unmarked:
+        raise BusyError(
+            f"another copy goes on in Veeam: {', '.join(unmarked)[:200]}",
+            f"it cannot be told whether it is one of {point.id}",
+            "repeat when it has ended",
+        )
+    return mine[0] if mine else None
+
+
+def _has_failed(run: SessionAnswer) -> bool:
+    return run.state == "stopped" and (run.result is None or run.result.result == "failed")
+
+
+def _copies(session: VeeamSession, since: datetime) -> list[_CopySession]:
+    query = {"createdAfterFilter": format_time(since - timedelta(seconds=1))}
+    runs = session.list("/api/v1/sessions", _CopySession, "the sessions", query)
+    return [run for run in runs if run.sessionType.lower() in _COPY_NAMES and session.at(run.created) >= since]
 
 
 def _begin_copy(
-    session: VeeamSession, target: RepositoryState, source: BackupAnswer, kept: PointAnswer, until: datetime, clock: Clock
+    session: VeeamSession,
+    target: RepositoryState,
+    source: BackupAnswer,
+    kept: PointAnswer,
+    point: RestorePoint,
+    until: datetime,
+    clock: Clock,
 ) -> SessionAnswer:
     revision = session.revision()
     if not revision.copies:
@@ -144,12 +173,8 @@ def _begin_copy(
     since = session.at(session.get("/api/v1/serverTime", ServerTime, "the server's time").time)
 
     def look_up() -> SessionAnswer | None:
-        query = {"createdAfterFilter": format_time(since - timedelta(seconds=1))}
-        runs = session.list("/api/v1/sessions", _CopySession, "the sessions", query)
-        found = [run for run in runs if run.sessionType.lower() in _COPY_NAMES and session.at(run.created) >= since]
-        if len(found) > 1:
-            raise UnknownOutcomeError("Veeam began several copies at that time", ", ".join(run.name for run in found), "look")
-        return found[0] if found else None
+        found = [run for run in _copies(session, since) if marker_of(point.key) in run.name]
+        return found[-1] if found else None
 
     return session.write("POST", path, SessionAnswer, f"copying to {target.name}", document=document, look_up=look_up)
 

@@ -86,6 +86,8 @@ class Simulator(Stateful):
 
     def answer(self, call: Call) -> Reply:
         """Return the answer to a call."""
+        if not call.path.startswith("/api/"):
+            return Reply(404, body=b"Not Found", headers={"Content-Type": "text/plain"})
         self.revision = call.headers.get("x-api-version", "")
         if not self._knows(self.revision):
             return self.refuse(400, f"The API version '{self.revision}' is not supported")
