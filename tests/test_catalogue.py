@@ -26,7 +26,9 @@ VERBS = frozenset(
         "classify",
         "close",
         "compare",
+        "delete",
         "end",
+        "extend",
         "halt",
         "hold",
         "issue",
@@ -40,10 +42,13 @@ VERBS = frozenset(
         "publish",
         "read",
         "release",
+        "report",
         "revoke",
         "seal",
         "set",
+        "show",
         "start",
+        "synchronise",
         "verify",
     }
 )  # fmt: skip  a new verb is added here on purpose

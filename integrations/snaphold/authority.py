@@ -39,19 +39,58 @@ def authorise(entry: AnyAction, context: Context) -> str:
     why_grant = reason_for_grant(entry, configuration)
     if allowed and not why_grant:
         return ""
-    refusals: list[str] = []
-    grants = context.ledger.records(Grant, context.incident.id) if actor.uses_grants else []
-    for grant in reversed(grants):
-        refusal = refuse_grant(grant, entry.name, context.incident.id, actor, configuration, context.clock.now())
-        refusal = refusal or refuse_signature(grant, configuration)
-        if not refusal:
-            return grant.id
-        refusals.append(f"grant {grant.id}: {refusal}")
+    grant, refusals = find_covering_grant(entry.name, context)
+    if grant is not None:
+        return grant.id
     missing = why_grant if allowed else _why_not_allowed(configuration, actor)
     raise NotAuthorisedError(
         f"{actor.id} may not run {entry.name} in {context.incident.id}",
         "\n       ".join([missing, *(refusals or [_why_no_grant(actor)])]),
         "have an emergency grant approved by another person, or run it as a person whose role allows it",
+    )
+
+
+def find_covering_grant(action: str, context: Context) -> tuple[Grant | None, list[str]]:
+    """Return the newest grant under which the actor may run the action now, and why each of the others does not do."""
+    configuration, actor = context.configuration, context.actor
+    refusals: list[str] = []
+    grants = context.ledger.records(Grant, context.incident.id) if actor.uses_grants else []
+    for grant in reversed(grants):
+        refusal = refuse_grant(grant, action, context.incident.id, actor, configuration, context.clock.now())
+        refusal = refusal or refuse_signature(grant, configuration)
+        if not refusal:
+            return grant, refusals
+        refusals.append(f"grant {grant.id}: {refusal}")
+    return None, refusals
+
+
+def require_second_person(action: str, context: Context) -> Grant:
+    """Return the grant by which another person allowed the actor the action. Raises NotAuthorisedError when there is none.
+
+    A role alone is never enough here, whoever holds it.
+    """
+    grant, refusals = find_covering_grant(action, context)
+    if grant is not None:
+        return grant
+    raise NotAuthorisedError(
+        f"{action} needs a second person",
+        "\n       ".join(refusals or [_why_no_grant(context.actor)]),
+        f"have another person approve a grant for {action} in a playbook",
+    )
+
+
+def require_role(action: str, context: Context) -> None:
+    """Return when the actor has a role for the action, by membership or by a grant. Raises NotAuthorisedError otherwise."""
+    configuration, actor = context.configuration, context.actor
+    granted = context.ledger.records(Grant, context.incident.id) if actor.uses_grants else []
+    names = {*actor.roles, *(grant.role for grant in granted if grant.issued_to == actor.id)}
+    if covers(_patterns(_roles(configuration, names)), action):
+        return
+    able = [role.name for role in configuration.roles if covers(role.may, action)]
+    raise NotAuthorisedError(
+        f"{actor.id} has no role for {action}",
+        f"roles that may: {', '.join(able) or 'none is configured'}",
+        "ask for a grant of such a role",
     )
 
 

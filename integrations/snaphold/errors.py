@@ -104,6 +104,12 @@ class WaitingForApprovalError(SnapholdError):
     exit_code: ClassVar[int] = EXIT_WAITING
 
 
+class KeptError(SnapholdError):
+    """It must be kept: a hold, an open case or its retention forbids the deletion; nothing was deleted."""
+
+    exit_code: ClassVar[int] = EXIT_NOT_AUTHORISED
+
+
 class TimedOutError(SnapholdError):
     """A deadline passed. Says nothing about whether the work was done: look it up."""
 

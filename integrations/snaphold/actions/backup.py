@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from snaphold.action import Effect, Name, Names, Needs, Recovery, Request, Result, action
+from snaphold.clock import format_time
 from snaphold.context import Context
 from snaphold.domain.asset import Asset
 from snaphold.domain.outcome import Outcome
@@ -277,6 +278,47 @@ def verify(request: VerifyBackup, context: Context) -> BackupVerified:
         findings=[*proof.failed, *proof.gaps],
         verified=proof.verified,
         checks=told,
+    )
+
+
+class DeleteBackup(Request):
+    """Input of backup.delete."""
+
+    restore_point: Name = Field(description="Id of the restore point.", examples=["RP-orders-db-1a2b3c4d"])
+    reason: str = Field(min_length=1, max_length=2000, description="Why it goes.", examples=["Its retention has passed"])
+
+
+class BackupDeleted(Result):
+    """What is left of the restore point: its tombstone in the register."""
+
+    restore_point: str = Field(description="Id of what was deleted.", examples=["RP-orders-db-1a2b3c4d"])
+    deleted_at: str = Field(description="When (RFC 3339).", examples=["2028-01-31T09:00:00.000Z"])
+    approved_by: list[str] = Field(description="Ids of the second persons who allowed it.", examples=[["ben"]])
+
+
+@action(
+    "backup.delete",
+    title="Delete a restore point for ever",
+    effect=Effect.DESTROYS,
+    needs=Needs.PROVIDER,
+    recovery=Recovery.LOOKS_UP,
+    key_fields=("restore_point",),
+)
+def delete(request: DeleteBackup, context: Context) -> BackupDeleted:
+    """Delete a restore point when no hold is on it, its retention has passed and its case is closed.
+
+    It takes the deletion role and a grant that a second person approved. What was deleted, why, and who decided stays in
+    the register. A deletion that was lost is looked up in the storage first.
+    """
+    from snaphold.deletion import delete_for_ever
+
+    done, findings = delete_for_ever(request.restore_point, request.reason, context)
+    return BackupDeleted(
+        outcome=Outcome.SUCCEEDED,
+        findings=findings,
+        restore_point=done.id,
+        deleted_at=format_time(done.ended_at or done.began_at),
+        approved_by=list(done.approved_by),
     )
 
 

@@ -15,6 +15,7 @@ from snaphold.context import Context
 from snaphold.domain.authority import EvidenceRecord
 from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import RestorePoint
+from snaphold.domain.retention import Deletion, DeletionState
 from snaphold.domain.stored_package import StoredPackage
 from snaphold.errors import EvidenceError, InputError
 
@@ -157,7 +158,9 @@ def seal(request: SealEvidence, context: Context) -> SealedEvidence:
 
 def _choose(request: SealEvidence, context: Context) -> tuple[list[RestorePoint], list[str]]:
     """Return the restore points to seal, and a finding for each that is left out because it holds nothing usable."""
-    known = {point.id: point for point in context.ledger.records(RestorePoint, context.incident.id)}
+    deleted = {item.id for item in context.ledger.records(Deletion, context.incident.id) if item.state is DeletionState.DELETED}
+    points = context.ledger.records(RestorePoint, context.incident.id)
+    known = {point.id: point for point in points if point.id not in deleted}
     for name in request.restore_points:
         if name not in known:
             raise InputError(f"there is no restore point {name!r} of incident {context.incident.id}", do="check the id")

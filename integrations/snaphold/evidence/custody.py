@@ -96,6 +96,20 @@ def append_record(package: Path, note: CustodyNote, clock: Clock, signer: Signer
     return record
 
 
+def has_record(package: Path, note: CustodyNote) -> bool:
+    """Return whether the log has a record of the same event, under the same key and about the same holds already.
+
+    An attempt that was lost after it wrote must not write twice. Raises StorageError, EvidenceError.
+    """
+    log = package / layout.CUSTODY_LOG
+    with storage_errors(f"the custody log of {package.name} cannot be read"):
+        lines = split_lines(log.read_bytes())
+    records = (parse_record(line, number) for number, line in enumerate(lines, 1))
+    return any(
+        (record.event, record.notes, record.legal_holds) == (note.event, note.notes, note.legal_holds) for record in records
+    )
+
+
 def format_record(record: CustodyRecord) -> bytes:
     """Return a record's line: sorted keys, compact, without the fields that are empty."""
     return (canonical(record.model_dump(mode="json", exclude_defaults=True)) + "\n").encode()

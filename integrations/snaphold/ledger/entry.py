@@ -22,6 +22,8 @@ class Event(str, Enum):
     REFUSED = "refused"
     APPROVAL = "approval"
     GRANT = "grant"
+    DELETION = "deletion"
+    """A permanent deletion that begins, or is given up; its end is the outcome of the action."""
     RUN = "run"
     CHECKPOINT = "checkpoint"
     SERVICE = "service"

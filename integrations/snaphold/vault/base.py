@@ -70,3 +70,10 @@ class Vault(Protocol):
     def extend_retention(self, name: str, until: datetime) -> str:
         """Lock the package until then if it is not locked longer already; return how that is enforced."""
         ...
+
+    def mirror_custody(self, name: str) -> str:
+        """Put the custody log of the working copy beside the package, as it stands now; return where it is.
+
+        `read_back` gives the newest one that the custodian signed. Raises StorageError, EvidenceError.
+        """
+        ...

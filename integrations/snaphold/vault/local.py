@@ -85,6 +85,10 @@ class LocalVault:
         """Return how a retention is enforced: a folder knows none."""
         return f"{REGISTER_ONLY}: the package's folder is read-only"
 
+    def mirror_custody(self, name: str) -> str:
+        """Return where the log is: in the package itself, of which there is no other copy."""
+        return (self.folder / _checked(name) / "custody").as_uri()
+
 
 @contextmanager
 def storage_errors(what: str) -> Generator[None]:

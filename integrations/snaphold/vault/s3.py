@@ -10,13 +10,15 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snaphold.clock import Clock, format_time
 from snaphold.domain.stored_package import RestingPlace, StoredObject, StoredPackage
-from snaphold.errors import EvidenceError, StorageError, UnknownOutcomeError
+from snaphold.errors import EvidenceError, StorageError, UnknownOutcomeError, UnverifiedEvidenceError
+from snaphold.evidence.layout import CUSTODY_LOG
 from snaphold.vault.base import ReadBack
 from snaphold.vault.local import REGISTER_ONLY, LocalVault
 from snaphold.vault.s3_bucket import check_bucket
@@ -127,7 +129,34 @@ class S3Vault:
             return ReadBack(into, (f"{error.what}: {error.why}",))
         if stored is None:
             return ReadBack(into, (f"{name}: its marker is gone from the bucket {self.bucket.name}",))
-        return fetch_package(self.bucket, name, stored, into, recorded=recorded, now=self._clock.now())
+        back = fetch_package(self.bucket, name, stored, into, recorded=recorded, now=self._clock.now())
+        return self._with_later_custody(name, back)
+
+    def _with_later_custody(self, name: str, back: ReadBack) -> ReadBack:
+        """Put the newest custody log that the custodian signed in the place of the sealed one."""
+        from snaphold.vault.s3_custody import fetch_later, write_later
+
+        log = back.folder / CUSTODY_LOG
+        if not log.is_file():
+            return back
+        try:
+            later = fetch_later(self.bucket, name, log.read_bytes(), self._judge)
+        except UnverifiedEvidenceError as error:
+            return replace(back, unreadable=(*back.unreadable, f"the later custody log: {error.what}: {error.why}"))
+        write_later(later, back.folder)
+        return replace(back, notes=(*back.notes, *later.notes))
+
+    def mirror_custody(self, name: str) -> str:
+        """Put the custody log of the working copy beside the package, locked and held as the package is."""
+        from snaphold.vault.s3_custody import is_held, mirror
+
+        stored, package = self.stored(name), self.find(name)
+        if stored is None or package is None:
+            raise StorageError(f"the vault has no package {name}", "its marker is missing", "check bucket and prefix")
+        where = mirror(self.bucket, name, package, stored)
+        if stored.retain_until is not None and is_held(self.bucket, name, stored):
+            self.set_legal_hold(name, ["the package is held"])
+        return where
 
     def set_legal_hold(self, name: str, holds: Collection[str]) -> str:
         """Switch the legal hold of every object on while there are holds, off when there are none; return how.
@@ -137,19 +166,20 @@ class S3Vault:
         stored = self._locked_package(name)
         if stored is None:
             return f"{REGISTER_ONLY}: the bucket has no Object Lock"
-        wanted = "ON" if holds else "OFF"
+        wanted, count = "ON" if holds else "OFF", 0
         for key, item in self._all_objects(name, stored):
             chosen: dict[str, Any] = {"Bucket": self.bucket.name, "Key": key, "VersionId": item.version}
             with s3_errors(f"the legal hold of {item.name} cannot be set", self.bucket.settings):
                 self.bucket.client.put_object_legal_hold(**chosen, LegalHold={"Status": wanted})
                 shown = self.bucket.client.get_object_legal_hold(**chosen).get("LegalHold", {}).get("Status")
+            count += 1
             if shown != wanted:
                 raise StorageError(
                     f"the legal hold of {item.name} is not {wanted}",
                     f"the store took the call and shows {shown}",
                     "look into the store",
                 )
-        return f"S3 Object Lock: legal hold {wanted} on {len(stored.objects) + 2} object versions"
+        return f"S3 Object Lock: legal hold {wanted} on {count} object versions"
 
     def extend_retention(self, name: str, until: datetime) -> str:
         """Lock every object until then if it is not locked longer already; a lock is never shortened."""
@@ -172,9 +202,13 @@ class S3Vault:
         return stored if stored.retain_until is not None else None
 
     def _all_objects(self, name: str, stored: StoredPackage) -> Iterator[tuple[str, StoredObject]]:
+        from snaphold.vault.s3_custody import custody_objects
+
         for item in stored.objects:
             yield object_key(self.bucket, name, item.name), item
         yield signature_key(self.bucket, name, stored.marker.sha256), stored.signature
+        yield from custody_objects(self.bucket, name)
+        # Last: what the marker shows, all the others show too.
         yield marker_key(self.bucket, name), stored.marker
 
     def _refuse_taken(self, name: str) -> None:

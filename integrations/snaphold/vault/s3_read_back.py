@@ -45,7 +45,7 @@ def fetch_package(
 
 def _differences(name: str, stored: StoredPackage, recorded: StoredPackage | None) -> list[str]:
     """Compare what the bucket says with the register: versions and digests are fixed when a package is sealed."""
-    if recorded is None or stored == recorded:
+    if recorded is None or _undated(stored) == _undated(recorded):
         return []
     faults: list[str] = []
     for what, here, there in (("marker", stored.marker, recorded.marker), ("signature", stored.signature, recorded.signature)):
@@ -56,6 +56,13 @@ def _differences(name: str, stored: StoredPackage, recorded: StoredPackage | Non
         if then.get(item.name) != item:
             faults.append(f"{item.name}: the marker in the vault states another version or digest than the register")
     return faults or [f"{name}: the marker in the vault states another place than the register"]
+
+
+def _undated(package: StoredPackage) -> StoredPackage:
+    """Return a package without the times of marker and signature: some stores change them when a hold or lock is set."""
+    undated = {name: item.model_copy(update={"modified": 0}) for name, item in
+               (("marker", package.marker), ("signature", package.signature))}  # fmt: skip
+    return package.model_copy(update=undated)
 
 
 def _fetch(bucket: Bucket, key: str, item: StoredObject, into: Path) -> str:
@@ -101,12 +108,15 @@ def _strangers(bucket: Bucket, name: str, keys: dict[str, StoredObject]) -> list
     """Name what lies over or beside the package: newer versions and delete markers change nothing, but somebody put them."""
     hidden: list[str] = []
     others = 0
+    later = f"{object_key(bucket, name, '').rstrip('/')}.custody/"
     pages = bucket.client.get_paginator("list_object_versions").paginate
     with s3_errors(f"the versions of {name} cannot be listed", bucket.settings):
         for prefix in (object_key(bucket, name, ""), f"{object_key(bucket, name, '').rstrip('/')}."):
             for page in pages(Bucket=bucket.name, Prefix=prefix):
                 hidden += [keys[key].name for item in page.get("DeleteMarkers", []) if (key := item.get("Key", "")) in keys]
                 for item in page.get("Versions", []):
+                    if str(item.get("Key", "")).startswith(later):
+                        continue  # judged by their signature when they are fetched
                     known = keys.get(item.get("Key", ""))
                     others += known is None or known.version != version_in(item.get("VersionId"))
     notes = [f"{file}: somebody deleted it; the sealed version below the delete marker is intact" for file in sorted(set(hidden))]

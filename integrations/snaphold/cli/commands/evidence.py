@@ -148,6 +148,7 @@ def _timestamp(arguments: argparse.Namespace, writer: Writer) -> int:
     from snaphold.evidence.signature import load_signer
     from snaphold.evidence.timestamp import configured_stamp
     from snaphold.identity import resolve_actor
+    from snaphold.vault.registry import open_vault
 
     configuration = load_configuration(arguments.config)
     actor = resolve_actor(configuration, arguments.acting_as)
@@ -157,6 +158,9 @@ def _timestamp(arguments: argparse.Namespace, writer: Writer) -> int:
     if not (arguments.package / "bagit.txt").is_file():
         raise InputError(f"{arguments.package} is not an evidence package", do="name the folder with bagit.txt in it")
     made = add_timestamp(arguments.package, actor=actor, signer=load_signer(configuration), clock=SystemClock(), stamp=stamp)
+    vault = open_vault(configuration, SystemClock())
+    if configuration.evidence.vault.kind == "s3" and vault.find(arguments.package.name) == arguments.package.resolve():
+        vault.mirror_custody(arguments.package.name)
     text = format_time(made.at)
     writer.document({"package": str(arguments.package), "timestamp": text}, f"{arguments.package}: time-stamped at {text}")
     return EXIT_DONE
