@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from snaphold.simulators.server import SimulatorServer
 
 _LOOK_SECONDS = 0.5
-_HIDDEN_HEADERS = ("authorization", "cookie", "x-api-key")
+_HIDDEN_HEADERS = ("authorization", "authtoken", "cookie", "x-api-key")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
