@@ -162,7 +162,7 @@ def test_a_step_of_a_run_acts_once_however_often_it_is_walked(app: App, snaphold
     first, second = (app.run("hold_place", given, argument=argument) for _ in range(2))
     assert first.result == second.result
     assert len(snaphold.asked) == before + 1
-    assert snaphold.asked[-1][2]["idempotency-key"].startswith("INC-1/keep/")
+    assert snaphold.asked[-1][2]["idempotency-key"].startswith("INC-1/p.keep/")
 
 
 def test_server_mode_answers_two_executions_at_once(app: App, snaphold: Service) -> None:

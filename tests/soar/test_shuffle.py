@@ -140,28 +140,6 @@ def test_a_datastore_that_refuses_is_a_failure() -> None:
     assert answer(Full(), "begin_run", told)["success"] is False
 
 
-def test_a_late_answer_to_a_question_is_refused_and_the_first_one_counts() -> None:
-    bench = Bench(good())
-    gate = {"run": "RUN-1", "step": "gate", "question": "Go?", "asked_of": "group/a", "within": "15m", "quorum": "1"}
-    assert bench.ask("approval_state", **gate)["way"] == "ask"
-    text = bench.ask("put_question", run="RUN-1", step="gate")["text"]
-    assert bench.ask("keep_answer", question=text, answer="denied")["answer"] == "denied"
-    assert bench.ask("keep_answer", question=text, answer="approved")["answer"] == "denied"
-    assert bench.ask("approval_state", **gate)["way"] == "denied"
-    assert bench.ask("approval_state", **{**gate, "step": "other"})["way"] == "ask"
-    bench.watch.sleep(901)
-    other = bench.ask("put_question", run="RUN-1", step="other")["text"]
-    assert bench.ask("keep_answer", question=other, answer="approved")["success"] is False
-    assert bench.ask("approval_state", **{**gate, "step": "other"})["way"] == "timeout"
-
-
-def test_a_gate_for_two_stays_shut() -> None:
-    gate = {"run": "RUN-1", "step": "gate", "question": "Go?", "asked_of": "group/a", "within": "15m", "quorum": "2"}
-    found = Bench(good()).ask("approval_state", **gate)
-    assert found["success"] is False
-    assert "tell them apart" in found["why"]
-
-
 def test_an_older_chain_of_passes_ends() -> None:
     bench = Bench(good())
     again = {"playbook": "p", "inputs": "{}"}

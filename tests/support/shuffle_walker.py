@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from snaphold.action import catalogue
+from snaphold.clock import parse_duration
+from snaphold.execute import validate
 from snaphold.soar.shuffle import answer
 from snaphold.soar.shuffle_names import method_name
 from support.ledgers import NOW
@@ -136,6 +138,8 @@ class Walker:
     waiting: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     executions: int = 0
     calls: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    questions: dict[str, dict[str, Any]] = field(default_factory=dict[str, "dict[str, Any]"])
+    granted: list[str] = field(default_factory=list[str])
 
     def run(self, workflow: str, argument: Mapping[str, Any]) -> None:
         """Start a workflow by id and go on until all that it starts has ended."""
@@ -177,25 +181,63 @@ class Walker:
             self.watch.sleep(node["execution_delay"])
             self.waiting.append((told["workflow"], told["argument"]))
             return {"success": True}
-        if kind == "USERINPUT":
-            return self._decide(told)
         method = METHODS.get(str(node["name"]), str(node["name"]))
         self.calls.append((node["label"], method))
         given = {name: parsed(text) for name, text in told.items()}
-        return answer(self.store, method, given, client=lambda _settings: self.service, clock=self.watch, sleep=self.watch.sleep)
+        people: Any = WithPeople(self)
+        return answer(
+            self.store, method, given, client=lambda _settings: WithPeople(self), clock=self.watch, sleep=self.watch.sleep
+        )
 
-    def _decide(self, told: Mapping[str, str]) -> dict[str, Any] | None:
-        gate = told["alertinfo"].partition("]")[0].rpartition(" ")[2]
-        decision = self.people.get(gate, "approved")
-        information = json.dumps({"information": told["alertinfo"], "frontend_continue": "https://x/a", "frontend_abort": "b"})
-        self.waiting.append((told["subflow"], information))
-        if decision == "approved":
-            return {"success": True, "click_info": {"user": "somebody"}}
-        if decision == "denied":
-            self.waiting.append((told["subflow_failure"], information))
-        return None
+    def decision(self, asked: dict[str, Any]) -> str:
+        """Return what was decided by now."""
+        gate, now = asked["gate"], self.watch.now()
+        said = self.people.get(gate, "approved")
+        if said != "silent":
+            return said
+        if asked["second"] is None and now >= asked["at"] + parse_duration(asked["within"]):
+            if not asked.get("escalate_to"):
+                return "expired"
+            asked["second"] = now
+        if asked["second"] is None:
+            return "waiting"
+        said = self.people.get(f"{gate}-escalation", "approved")
+        late = now >= asked["second"] + parse_duration(asked["escalate_within"])
+        return said if said != "silent" else "expired" if late else "waiting"
 
     def ended(self, run: str) -> dict[str, Any]:
         """Return how a run ended; empty when it has not."""
         found = self.store.values.get(f"snaphold.{run}.end")
         return json.loads(found) if found else {}
+
+
+class WithPeople:
+    """The service of a walker, with people who answer its questions; everything else is the service's own."""
+
+    def __init__(self, walker: Walker) -> None:
+        self.walker = walker
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.walker.service, name)
+
+    def call(self, action: str, given: Mapping[str, Any], **options: Any) -> Any:
+        """Answer about a question as Snaphold does: silence is escalated when its time is over, and then expires."""
+        walker = self.walker
+        if action == "approval.ask":
+            assert options["key"]
+            validate(catalogue()[action], given)
+            gate = options["key"].split("/")[1].partition("[")[0].rpartition(".")[2]
+            asked = {**given, "gate": gate, "at": walker.watch.now(), "second": None}
+            id = "APR-" + options["key"].replace("/", ".").replace("[", ".").replace("]", "")
+            walker.questions.setdefault(id, asked)
+            return {"outcome": "succeeded", "approval": id}
+        if action not in ("approval.status", "authority.issue_grant"):
+            return walker.service.call(action, given, **options)
+        decision = walker.decision(walker.questions[given["approval"]])
+        if action == "authority.issue_grant":
+            assert options["key"]
+            assert decision == "approved"
+            walker.granted.append(walker.questions[given["approval"]]["role"])
+            return {"outcome": "succeeded", "grant": "GRANT-1"}
+        escalated = walker.questions[given["approval"]]["second"] is not None
+        return {"outcome": "succeeded", "decision": decision, "escalated": escalated, "answers": []}

@@ -18,8 +18,6 @@ from snaphold.errors import ProviderError
 from snaphold.execute import validate
 from snaphold.playbook.inputs import bind_inputs
 from snaphold.playbook.load import LoadedPlaybook, load_parts, load_playbook, playbook_files, read_playbook
-from snaphold.playbook.step import ApproveStep
-from snaphold.playbook.walk import every_step
 from snaphold.resources import folder
 from snaphold.targets.shuffle import RUN, compile_shuffle
 from snaphold.targets.shuffle_parts import workflow_id
@@ -164,13 +162,8 @@ SCENARIOS: dict[str, Script] = {
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_playbook_does_the_same_on_shuffle(path: Path, name: str) -> None:
     loaded, parts = load(path)
-    gates: dict[str, str] = {}
-    if name == "two must approve":
-        # Shuffle cannot tell two people apart: the gate fails shut, which is our runner's failed question.
-        steps = every_step(loaded.playbook)
-        gates = {step.id: "failed" for step in steps if isinstance(step, ApproveStep) and step.approve.quorum != 1}
     inputs = {key: "a,b" for key, declared in loaded.playbook.inputs.items() if declared.required}
-    steps, outcome, walker = both(loaded, parts, same(SCENARIOS[name]), gates, inputs=inputs)
+    steps, outcome, walker = both(loaded, parts, same(SCENARIOS[name]), inputs=inputs)
     check_same(steps, outcome, walker, in_order=False)
 
 

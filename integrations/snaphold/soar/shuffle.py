@@ -18,6 +18,7 @@ from snaphold.execute import action_key
 from snaphold.recorded import redact_document
 from snaphold.secrets import redact, remember
 from snaphold.soar import shuffle_flow as flow
+from snaphold.soar import shuffle_gate as gate
 from snaphold.soar.answers import Job
 from snaphold.soar.client import ServiceClient
 from snaphold.soar.shuffle_memory import Memory
@@ -85,6 +86,8 @@ def _answer(
 ) -> dict[str, Any]:  # fmt: skip
     if "." in method:
         return _act(app, method, given, settings, client, clock)
+    if method == "approval_state":
+        return _approval(app, given, client(settings), clock)
     if method == "job_status":
         return _job(client(settings), plain_text(given["job"]))
     if method == "check_service":
@@ -159,18 +162,18 @@ def _call(app: Any, given: Mapping[str, Any], clock: Clock, sleep: Callable[[flo
     return flow.call(desk, plain_text(given["step"]), given.get("items", ""), for_each, at_once, values, items_to)
 
 
-def _keep(app: Any, given: Mapping[str, Any], clock: Clock, sleep: Callable[[float], None]) -> dict[str, Any]:
-    run, place = flow.read_mark(plain_text(given["question"]))
-    desk = flow.Desk(Memory(app, run), clock, sleep)
-    return flow.keep_answer(desk, place, plain_text(given["answer"]), plain_text(given.get("by", "")))
+def _approval(app: Any, given: dict[str, Any], client: ServiceClient, clock: Clock) -> dict[str, Any]:
+    told = {name: plain_text(given.get(name, "")) for name in _TERMS}
+    terms = {("approvals" if name == "quorum" else name): value for name, value in told.items()}
+    desk = flow.Desk(Memory(app, plain_text(given.get("run", ""))), clock, time.sleep)
+    return gate.approval(desk, client, plain_text(given["step"]), terms)
 
 
 def _tell(_app: Any, given: Mapping[str, Any], _clock: Clock, _sleep: Callable[[float], None]) -> dict[str, Any]:
-    # The links let whoever holds them answer, and read the run; they are told only to the node that sends them.
-    names = ("question", "continue_link", "abort_link")
-    return {"success": True, "way": "next", **{name: plain_text(given.get(name, "")) for name in names}}
+    return {"success": True, "way": "next", "question": plain_text(given.get("question", ""))}
 
 
+_TERMS = ("question", "asked_of", "within", "quorum", "escalate_to", "escalate_within", "role", "role_lasts", "joins")
 _FLOW: dict[str, Callable[[Any, Mapping[str, Any], Clock, Callable[[float], None]], dict[str, Any]]] = {
     "begin_run": _begin,
     "condition_holds": lambda _app, given, _clock, _sleep: flow.judge_condition(
@@ -182,15 +185,10 @@ _FLOW: dict[str, Callable[[Any, Mapping[str, Any], Clock, Callable[[float], None
     "go_on": lambda _app, _given, _clock, _sleep: {"success": True, "way": "next"},
     "join_lists": lambda _app, given, _clock, _sleep: flow.join(given.get("values", "")),
     "call_playbook": _call,
-    "approval_state": lambda app, given, clock, sleep: flow.approval(
-        _desk(app, given, clock, sleep),
-        *(plain_text(given.get(name, "")) for name in ("step", "question", "asked_of", "within", "quorum")),
-    ),
-    "put_question": lambda app, given, clock, sleep: flow.put_question(
+    "put_question": lambda app, given, clock, sleep: gate.put_question(
         _desk(app, given, clock, sleep), plain_text(given["step"])
     ),
     "tell_approvers": _tell,
-    "keep_answer": _keep,
     "pause_run": lambda app, given, clock, sleep: flow.pause(
         _desk(app, given, clock, sleep), float(plain_text(given.get("seconds", "")) or "15")
     ),

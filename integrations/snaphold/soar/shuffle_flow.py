@@ -1,4 +1,4 @@
-"""What a playbook needs on Shuffle beside its actions: begin, branch, join, ask people, call another playbook, pause, end.
+"""What a playbook needs on Shuffle beside its actions: begin, branch, join, call another playbook, pause, end.
 
 All decisions are made here and handed to Shuffle as text that a branch compares with `equals`, because its other
 operators cannot be trusted. Every function returns the answer of its node; a fault raises SnapholdError.
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
-from snaphold.clock import Clock, format_time, parse_duration, parse_time
+from snaphold.clock import Clock, format_time, parse_time
 from snaphold.documents import suggest
 from snaphold.domain.outcome import Outcome
-from snaphold.errors import InputError, SnapholdError, TimedOutError, UnknownOutcomeError
+from snaphold.errors import InputError, SnapholdError, UnknownOutcomeError
 from snaphold.playbook.condition import Comparison, choose_case, compare
 from snaphold.playbook.inputs import INCIDENT_ID
 from snaphold.playbook.reference import Reference
@@ -95,7 +95,8 @@ def _first(memory: Memory, argument: Mapping[str, Any], playbook: str, declared:
         "playbook": playbook,
         "pass": 0,
         "incident": incident,
-        "path": str(source.get("path", "")) if called else "",
+        # Every key names the playbook that was started, as in our own runner: two playbooks may have steps of one name.
+        "path": str(source.get("path", "")) if called else f"{playbook}.",
         "items": list(source.get("items") or []) if called else [],
         "justification": plain_text(source.get("justification", "")) or f"playbook {playbook} on Shuffle, run {memory.run}",
     }
@@ -222,69 +223,6 @@ def _start(
     memory.of(child).record("given", told)
     memory.record(f"step.{place}", {**started, str(index): format_time(desk.clock.now())})
     return {"success": True, "way": "start", "child": child}
-
-
-def approval(desk: Desk, place: str, question: str, asked_of: str, within: str, quorum: Any) -> dict[str, Any]:
-    """Return where a question to people stands: `ask` (put it to them now), `waiting`, `approved`, `denied`, `timeout`.
-
-    Raises InputError when more than one person must approve: Shuffle cannot tell people apart, so such a gate stays shut.
-    """
-    memory, now = desk.memory, desk.clock.now()
-    name = f"gate.{place}"
-    gate = memory.recall(name)
-    if not gate:
-        needed = read_value(quorum, ValueType.INTEGER)
-        if needed != 1:
-            raise InputError(
-                f"{needed} people must approve, and Shuffle cannot tell them apart",
-                "one answer would count for all",
-                "let them approve in Snaphold and issue the grant there; then the gate is not needed",
-            )
-        until = format_time(now + parse_duration(within))
-        memory.record(name, {"question": question, "asked_of": asked_of, "until": until})
-        return {"success": True, "way": "ask", "run": memory.run}
-    answer = memory.recall(f"answer.{place}")
-    # The answer counts by the time at which it was given, not by when a pass looks at it.
-    if answer and parse_time(str(answer["at"])) < parse_time(str(gate["until"])):
-        return {"success": True, "way": str(answer["answer"]), "why": str(answer.get("by", ""))}
-    if now >= parse_time(str(gate["until"])):
-        return {"success": True, "way": "timeout", "why": f"nobody decided within {within}"}
-    return waiting(f"{asked_of} has not decided")
-
-
-def put_question(desk: Desk, place: str) -> dict[str, Any]:
-    """Return the question of a gate, for the people who are asked; its mark leads the answer back to the gate."""
-    gate = desk.memory.recall(f"gate.{place}")
-    if not gate:
-        raise InputError("there is no such question", f"{desk.memory.run} {place}")
-    told = f"[{desk.memory.run} {place}] For {gate['asked_of']}, until {gate['until']}: {gate['question']}"
-    return {"success": True, "way": NEXT, "run": desk.memory.run, "text": told}
-
-
-def keep_answer(desk: Desk, place: str, answer: str, by: str) -> dict[str, Any]:
-    """Record the answer to a question. The first one counts. Raises InputError for a late one."""
-    if answer not in ("approved", "denied"):
-        raise InputError("an answer is approved or denied", answer)
-    gate, name = desk.memory.recall(f"gate.{place}"), f"answer.{place}"
-    if not gate:
-        raise InputError("there is no such question", f"{desk.memory.run} {place}")
-    now = desk.clock.now()
-    if now >= parse_time(str(gate["until"])):
-        raise TimedOutError("the question has expired", f"answers were taken until {gate['until']}")
-    found = desk.memory.recall(name)
-    if not found:
-        found = {"answer": answer, "by": by, "at": format_time(now)}
-        desk.memory.record(name, found)
-    return {"success": True, "way": NEXT, "answer": str(found["answer"])}
-
-
-def read_mark(text: str) -> tuple[str, str]:
-    """Return run and gate of a question's text. Raises InputError when it carries no mark."""
-    head = text.strip().partition("]")[0]
-    run, _, place = head.removeprefix("[").partition(" ")
-    if not text.strip().startswith("[") or not run or not place:
-        raise InputError("the text is no question of Snaphold", text[:80])
-    return run, place
 
 
 def pause(desk: Desk, seconds: float) -> dict[str, Any]:

@@ -94,6 +94,16 @@ def run_step(
     return answer
 
 
+def key_place(run: Mapping[str, Any], place: str, entry: AnyAction) -> str:
+    """Return the step of an idempotency key as our own runner names it.
+
+    A handler's step that was copied for its caller (`step@caller`) is still the same step of the playbook.
+    """
+    items: list[str] = list(run.get("items") or [])
+    named = f"{run.get('path', '')}{place.partition('@')[0]}"
+    return f"{named}[{'+'.join(items)}]" if items and not entry.key_fields else named
+
+
 def _ask(
     entry: AnyAction, given: Mapping[str, Any], terms: StepTerms, note: dict[str, Any], memory: Memory, client: ServiceClient
 ) -> dict[str, Any] | Job:
@@ -102,11 +112,7 @@ def _ask(
     run = memory.recall("run")
     incident = cast("dict[str, Any] | str", run.get("incident") or "")
     incident_id = str(incident["id"]) if isinstance(incident, dict) else incident
-    items: list[str] = list(run.get("items") or [])
-    # A handler's step that was copied for its caller (`step@caller`) is still the same step of the playbook.
-    place = f"{run.get('path', '')}{terms.place.partition('@')[0]}"
-    if items and not entry.key_fields:
-        place = f"{place}[{'+'.join(items)}]"
+    place = key_place(run, terms.place, entry)
     # A clean failure did nothing, so a repeat is a piece of work of its own; a lost answer is asked for under the same key.
     generation = 1 if entry.effect is Effect.READS else int(note.get("attempt", 1))
     key = "" if entry.effect is Effect.READS else action_key(entry, given, incident_id, place, generation).replace(" ", "_")

@@ -9,7 +9,7 @@ a field that the app has computed, and always together with `success`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from snaphold.clock import format_duration
 from snaphold.errors import PlaybookError, Problem
@@ -40,7 +40,7 @@ from snaphold.targets.flow import (
     NodeKind,
     build_flow,
 )
-from snaphold.targets.shuffle_ask import REFUSE, TELL, again, ask_role, ask_workflow, refuse_workflow, tell_workflow
+from snaphold.targets.shuffle_ask import TELL, again, tell_workflow
 from snaphold.targets.shuffle_losses import losses_of
 from snaphold.targets.shuffle_parts import SUCCESS, Drawing, Node, Test, document, subflow, webhook, workflow_id, written
 from snaphold.targets.shuffle_values import escape, has_item, label_of, names_of, parameter_text
@@ -61,11 +61,8 @@ def compile_shuffle(loaded: LoadedPlaybook, parts: Parts) -> Output:
     alone = loaded.path.parent.name != PARTS and not any(one.required for one in playbook.inputs.values())
     maker = _Maker(playbook, parts, build_flow(playbook), alone)
     workflows = {playbook.name: document(maker.draw(), source, _sentence(playbook))}
-    for gate, title in maker.gates.items():
-        workflows[f"{playbook.name}.{ask_role(gate)}"] = ask_workflow(playbook, gate, title, source)
-    if maker.gates:
+    if any(isinstance(step, ApproveStep) for _, step in placed_steps(playbook)):
         workflows[f"{playbook.name}.{TELL}"] = tell_workflow(playbook, source)
-        workflows[f"{playbook.name}.{REFUSE}"] = refuse_workflow(playbook, source)
     return Output({f"{name}.json": written(content) for name, content in sorted(workflows.items())}, losses_of(loaded))
 
 
@@ -111,7 +108,6 @@ class _Maker:
     parts: Parts
     flow: Flow
     has_webhook: bool
-    gates: dict[str, str] = field(default_factory=dict[str, str])
 
     def draw(self) -> Drawing:
         """Return the workflow of the playbook's run."""
@@ -241,22 +237,24 @@ class _Maker:
         first = node.kind is NodeKind.APPROVAL
         terms = question if first or not question.escalate else question.escalate
         asked_of = question.asked_of if first or not question.escalate else question.escalate.to
-        label = self._add(
-            node,
-            "approval_state",
-            {
-                **self._run(node),
-                "question": self._text(question.ask, node),
-                "asked_of": asked_of,
-                "within": format_duration(terms.within),
-                "quorum": self._text(question.quorum, node),
-            },
-        )
-        self.gates[label] = node.title
+        asked = {
+            **self._run(node),
+            "question": self._text(question.ask, node),
+            "asked_of": asked_of,
+            "within": format_duration(terms.within),
+            "quorum": self._text(question.quorum, node),
+        }
+        if first and question.escalate:
+            asked |= {"escalate_to": question.escalate.to, "escalate_within": format_duration(question.escalate.within)}
+        if not first:
+            asked["joins"] = label_of(node.id).replace("-escalation", "", 1)
+        if question.grants:
+            asked |= {"role": question.grants.role, "role_lasts": format_duration(question.grants.lasts)}
+        label = self._add(node, "approval_state", asked)
         start = f"{label}-ask"
         told = {"run": "$inputs.run", "step": label}
-        other = workflow_id(self.playbook.metadata.id, ask_role(label))
-        self.drawing.add(subflow(start, other, told, self._at(node, 1), f"Asks {asked_of}"))
+        other = workflow_id(self.playbook.metadata.id, TELL)
+        self.drawing.add(subflow(start, other, told, self._at(node, 1), f"Tells {asked_of}"))
         self.drawing.lead(label, start, SUCCESS, ("way", "ask"), label="ask")
 
     def _join(self, node: FlowNode, step: ParallelStep) -> None:

@@ -40,12 +40,6 @@ def _of_do(step: DoStep, place: Place) -> Iterator[_Found]:
 
 def _of_approve(step: ApproveStep, place: Place) -> Iterator[_Found]:
     question = (*place, "approve")
-    yield "approve", question, "Shuffle's links need no login: who answers is not proved, and it may be the requester"
-    yield "approve", question, "nobody is told until a node that sends the links is added to the workflow for approvers"
-    yield "approve", question, "the answer stands in Shuffle's datastore, not in the audit trail"
-    if step.approve.quorum != 1:
-        yield "quorum", (*question, "quorum"), "the gate stays shut when more than one must approve; issue the grant in Snaphold"
-    if step.approve.grants:
-        yield "grants", (*question, "grants"), "Shuffle issues no grant: issue it in Snaphold, else what needs it is refused"
+    yield "approve", question, "nobody is told until a node that sends the question is added to the workflow for approvers"
     if CONTINUE in (step.on_denied, step.on_timeout):
         yield "continue", place, "the playbook lets the run pass without an approval"

@@ -141,7 +141,7 @@ def _action(node: Node, drawing: Drawing) -> Json:
     }
 
 
-_TRIGGER_NAMES = {"WEBHOOK": "Webhook", "USERINPUT": "User Input", "SUBFLOW": "Shuffle Workflow"}
+_TRIGGER_NAMES = {"WEBHOOK": "Webhook", "SUBFLOW": "Shuffle Workflow"}
 
 
 def _trigger(node: Node, drawing: Drawing) -> Json:
@@ -151,7 +151,7 @@ def _trigger(node: Node, drawing: Drawing) -> Json:
         "app_version": "1.0.0",
         "name": _TRIGGER_NAMES[node.trigger],
         "trigger_type": node.trigger,
-        "status": "running" if node.trigger == "USERINPUT" else "uninitialized",
+        "status": "uninitialized",
         "isStartNode": False,
     }
 
