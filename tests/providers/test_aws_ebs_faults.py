@@ -110,7 +110,7 @@ def test_one_fault_is_overcome_or_told(rig: ProductRig, proxy: FaultProxy, fault
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["check_health", "find_started", "verify", "hold"])
+@pytest.mark.parametrize("verb", ["check_health", "find_started", "hold", "delete"])
 @pytest.mark.parametrize("fault", QUICK)
 def test_a_fault_that_stays_is_never_a_success(rig: ProductRig, proxy: FaultProxy, fault: str, verb: str) -> None:
     provider, point = rig.restore_point()
@@ -133,6 +133,16 @@ def test_a_status_is_never_guessed(rig: ProductRig, proxy: FaultProxy, fault: st
     proxy.faults.clear()
     other = rig.provider()
     assert other.status(job).state is JobState.RUNNING
+
+
+@pytest.mark.parametrize("call", [b"Action=CreateTags", b"Action=LockSnapshot", b"Action=DeleteSnapshot"])
+@pytest.mark.parametrize("fault", ["gateway_html", "empty_200"])
+def test_a_page_of_a_gateway_is_not_taken_for_an_answer(rig: ProductRig, proxy: FaultProxy, fault: str, call: bytes) -> None:
+    provider, point = rig.restore_point()
+    proxy.only, proxy.faults = call, [fault] * 20
+    with pytest.raises(AwsError, match=r"is not understood|to the end"):
+        provider.delete(point) if b"Delete" in call else provider.hold(point, "HOLD-1", on=True)
+    assert (rig.started(), rig.world.locks) == (1, {})
 
 
 def test_a_host_that_is_down_is_left_alone(rig: ProductRig, proxy: FaultProxy) -> None:

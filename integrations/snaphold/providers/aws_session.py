@@ -60,7 +60,11 @@ class AwsService:
 
         `must` names a member without which the answer is not one. Raises AwsError, AwsDeniedError or CapacityError.
         """
-        return self._checked(operation, must, self._call(self._client, operation, parameters))
+        try:
+            return self._checked(operation, must, self._call(self._client, operation, parameters))
+        except AwsError as error:
+            error.retryable = error.retryable or error.may_have_acted  # doing it again does no harm
+            raise
 
     def write(self, operation: str, must: str = "", **parameters: Any) -> Members:
         """Make a call of which a repeat does no harm (it sets something, or carries a key); raises what `read` does."""
@@ -107,6 +111,9 @@ class AwsService:
         return True
 
     def _checked(self, operation: str, must: str, answer: Members) -> Members:
+        # Pages of gateways come with status 200 too; whatever AWS itself answers bears the id of the request.
+        if not answer.get("ResponseMetadata", {}).get("RequestId"):
+            raise not_understood(self.service, operation, "request id, so that it is not one of AWS")
         if must and must not in answer:
             raise not_understood(self.service, operation, must)
         return answer
