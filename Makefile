@@ -24,7 +24,7 @@ help:
 	@echo "make dev     the development environment in .venv"
 	@echo "make lint    ruff (check and format) and pyright, strict"
 	@echo "make packs   what SOAR users install, in dist/"
-	@echo "make docs    write again what is generated: the reference pages and the JSON Schemas"
+	@echo "make docs    write again what is generated: the reference pages, the JSON Schemas, the cassettes"
 	@echo "make bench   the benchmarks, with their results as data"
 	@echo "make clean   remove the environments and what builds left behind"
 
@@ -127,7 +127,7 @@ docs: $(VENV)/.dev
 	$(BIN)/snaphold config schema configuration > schemas/.new && mv schemas/.new schemas/snaphold.schema.json
 	$(BIN)/snaphold config schema incident > schemas/.new && mv schemas/.new schemas/incident.schema.json
 	$(BIN)/snaphold playbook schema > schemas/.new && mv schemas/.new schemas/playbook.schema.json
-	$(BIN)/python -m pytest -q -n 0 -p no:cacheprovider --regenerate -k up_to_date tests/targets tests/docs
+	$(BIN)/python -m pytest -q -n 0 -p no:cacheprovider --regenerate -k up_to_date tests/targets tests/docs tests/test_cassettes.py
 
 bench: $(VENV)/.dev $(VENV)/.debian
 	@set -e; for benchmark in bench/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done

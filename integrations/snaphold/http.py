@@ -269,8 +269,11 @@ def _as_given(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
     """Yield what has arrived. A server that sends a byte now and then must not outlast the deadline."""
+    import urllib3
+
     raw: Any = response.raw
-    if response.is_redirect or not hasattr(raw, "read1"):  # requests has read a redirect already; urllib3 before 2
+    plain = isinstance(raw, urllib3.HTTPResponse) and hasattr(raw, "read1")  # not so: urllib3 before 2, and played cassettes
+    if response.is_redirect or not plain:  # requests has read a redirect already
         yield from response.iter_content(_CHUNK)
         return
     while True:

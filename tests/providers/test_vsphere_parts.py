@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,10 +19,12 @@ from snaphold.config import Configuration
 from snaphold.domain.outcome import Outcome
 from snaphold.errors import CapacityError, InputError, MissingToolError, NotAuthorisedError, ProviderError, SnapholdError
 from snaphold.providers.registry import open_provider
+from snaphold.providers.vsphere import RIGHTS
 from snaphold.providers.vsphere_faults import explain, reason_of
 from snaphold.providers.vsphere_notes import TaskNote, keep_note, read_note
 from snaphold.providers.vsphere_snapshots import Facts, describe, digest_of, our_snapshots, restore_point, snapshot_name
 from snaphold.providers.vsphere_soap import check_version
+from support.golden import ROOT
 from support.incident_context import make_configuration
 
 KEY = "INC-1/snapshot_wave.start/orders-db/1"
@@ -172,3 +176,15 @@ def test_a_note_is_kept_and_a_damaged_one_is_none(tmp_path: Path, caplog: pytest
     (tmp_path / "a file").write_text("")
     keep_note(tmp_path / "a file", "0" * 16, note)
     assert "found by its name" in caplog.text
+
+
+def test_the_how_to_shows_a_configuration_that_is_valid() -> None:
+    page = (ROOT / "docs/how-to/connect-vsphere.md").read_text(encoding="utf-8")
+    shown: dict[str, Any] = {}
+    for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
+        shown |= yaml.safe_load(block)
+    made = make_configuration(**shown)
+    assert made.integrations[0].kind == made.pools[0].provider == "vsphere"
+    assert made.assets[0].protection.pool == made.pools[0].name
+    for right in RIGHTS:
+        assert right in page
