@@ -58,7 +58,8 @@ DESCRIPTION = Description(
         Verb.CAPACITY: _FULL,
         Verb.ESTIMATE: _nearly("the machine's size in its last restore point, else in the inventory, else what is assumed"),
         Verb.START: _nearly(
-            "Veeam has no key: each key gets a job of its own whose name carries its mark, and the first run of it is ours"
+            "Veeam has no key: each key gets a job of its own whose name carries its mark, and the first run of it is ours; "
+            "a quick backup, where the pool allows it, is noted there"
         ),
         Verb.STATUS: _FULL,
         Verb.CANCEL: _FULL,
@@ -143,11 +144,11 @@ class Veeam(VendorProvider):
 
     def status(self, job: str) -> JobStatus:
         """Return where a session stands."""
-        return veeam_backup.status(self._session, self.pool, job)
+        return veeam_backup.status(self._session, self.pool, job, self.incident)
 
     def cancel(self, job: str) -> JobStatus:
         """Stop a session and return how it ended."""
-        return veeam_backup.cancel(self._session, self.pool, job)
+        return veeam_backup.cancel(self._session, self.pool, job, self.incident)
 
     def restore_points(self) -> list[RestorePoint]:
         """Return the restore points of this incident in this pool, oldest first."""

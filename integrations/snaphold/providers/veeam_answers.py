@@ -159,6 +159,7 @@ class BackupAnswer(Shape):
     id: str
     name: str
     repository: str = Field(alias="repositoryId")
+    job: str | None = Field(default=None, alias="jobId")
 
 
 class BackupFile(Shape):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from snaphold.clock import format_time
 from snaphold.config import Pool
 from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.errors import InputError, ProviderError, UnknownOutcomeError
+from snaphold.platforms.marker import is_ours
+from snaphold.providers import veeam_quick
 from snaphold.providers.base import BackupOrder, JobState, JobStatus, Verification
 from snaphold.providers.veeam_answers import (
     BackupFile,
@@ -21,6 +24,8 @@ from snaphold.providers.veeam_answers import (
 )
 from snaphold.providers.veeam_job import (
     JOBS,
+    OWN_RUN,
+    QUICK,
     OwnJob,
     find_job,
     job_document,
@@ -29,12 +34,12 @@ from snaphold.providers.veeam_job import (
     name_prefix,
     read_description,
 )
+from snaphold.providers.veeam_quick import SESSIONS
 from snaphold.providers.veeam_quiesce import consistency_of, quiesce_events
 from snaphold.providers.veeam_session import VeeamSession
-from snaphold.providers.veeam_storage import POINTS, points_of, usable_repository
+from snaphold.providers.veeam_storage import POINTS, is_in_backups_of, points_of, usable_repository
 from snaphold.providers.vendor import restore_point_id
 
-SESSIONS = "/api/v1/sessions"
 LOOKS = 5
 LOOK_PAUSE_SECONDS = 1.0
 AWARENESS = ("required", "tried", "off")
@@ -46,8 +51,13 @@ _OUTCOMES = {"success": Outcome.SUCCEEDED, "warning": Outcome.PARTIAL, "failed":
 def find_started(session: VeeamSession, key: str) -> str | None:
     """Return the session that was started under a key, or None."""
     job = find_job(session, key)
-    found = _first_session(session, job) if job else None
+    found = _session_of(session, job) if job else None
     return found.id if found else None
+
+
+def _session_of(session: VeeamSession, job: JobAnswer) -> SessionAnswer | None:
+    own = read_description(job)
+    return veeam_quick.find_session(session, own) if own.way != OWN_RUN else _first_session(session, job)
 
 
 def _first_session(session: VeeamSession, job: JobAnswer) -> SessionAnswer | None:
@@ -60,6 +70,9 @@ def _first_session(session: VeeamSession, job: JobAnswer) -> SessionAnswer | Non
 def start(session: VeeamSession, pool: Pool, order: BackupOrder) -> str:
     """Make our job for the order's key, run it, and return its session; what is there already is taken up."""
     job = find_job(session, order.key) or _make_job(session, pool, order)
+    own = read_description(job)
+    if own.way != OWN_RUN:
+        return veeam_quick.start(session, order, job, own)
     running = _first_session(session, job)
     if running is not None:
         return running.id
@@ -91,8 +104,21 @@ def _make_job(session: VeeamSession, pool: Pool, order: BackupOrder) -> JobAnswe
             f"guest_processing of the pool {pool.name} is {aware!r}", f"known: {', '.join(AWARENESS)}", "correct the setting"
         )
     repository = usable_repository(session, pool.location)
-    own = OwnJob(order.incident, order.workload.asset, order.workload.name, pool.name, order.key, aware)
     model = model_of(session, pool, order.workload.name)
+    way = OWN_RUN
+    regular = str(model.get("id")) if model else ""
+    if regular and veeam_quick.is_allowed(pool) and not order.full and is_in_backups_of(session, order.workload.name, regular):
+        way, aware = QUICK + regular, "as in that job"
+    own = OwnJob(
+        incident=order.incident,
+        asset=order.workload.asset,
+        machine=order.workload.name,
+        pool=pool.name,
+        key=order.key,
+        aware=aware,
+        asked=format_time(session.server_time()),
+        way=way,
+    )
     document = job_document(order, own, repository.id, model, pool, session.revision())
     name = job_name(own.incident, own.asset, own.key)
     try:
@@ -106,9 +132,9 @@ def _make_job(session: VeeamSession, pool: Pool, order: BackupOrder) -> JobAnswe
         raise ProviderError(f"the job {name} could not be made", error.why, "try again", retryable=True) from error
 
 
-def status(session: VeeamSession, pool: Pool, job: str) -> JobStatus:
+def status(session: VeeamSession, pool: Pool, job: str, incident: str) -> JobStatus:
     """Return where a session stands. A machine that is processed without its restore point being found is unknown."""
-    run, own, document = _own_session(session, job)
+    run, own, document = _own_session(session, job, incident)
     if own.pool != pool.name:
         raise InputError(f"{job} is not a backup into the pool {pool.name}", f"it is one into {own.pool}")
     task = _task(session, run, own)
@@ -132,7 +158,9 @@ def status(session: VeeamSession, pool: Pool, job: str) -> JobStatus:
     )
     if point is None:
         return told
-    encryption, open_text = _encryption(document)
+    encryption, remarks = _encryption(document)
+    if own.way != OWN_RUN:
+        remarks = (*remarks, f"a quick backup: it lies in the repository of the regular job, not in {pool.location}")
     restore_point = RestorePoint(
         id=restore_point_id(own.asset, own.key),
         incident=own.incident,
@@ -149,22 +177,34 @@ def status(session: VeeamSession, pool: Pool, job: str) -> JobStatus:
         encryption=encryption,
         consistency=consistency,
         quiesce_log=events,
-        findings=(*findings, *open_text),
+        findings=(*findings, *remarks),
     )
     return told.model_copy(update={"restore_point": restore_point})
 
 
-def _own_session(session: VeeamSession, job: str) -> tuple[SessionAnswer, OwnJob, dict[str, Any]]:
+def _own_session(session: VeeamSession, job: str, incident: str) -> tuple[SessionAnswer, OwnJob, dict[str, Any]]:
     if not is_id(job):
         raise InputError(f"{job!r} is not a session of Veeam", "its ids look like 7f2f6f9c-...", "check the job's id")
     run = session.get(f"{SESSIONS}/{job}", SessionAnswer, f"the session {job}")
     document = session.get(f"{JOBS}/{run.job}", dict[str, Any], f"the job of session {job}")
-    return run, read_description(JobAnswer.model_validate(document)), document
+    answer = JobAnswer.model_validate(document)
+    if is_ours(answer.name):
+        return run, read_description(answer), document
+    for candidate in _own_jobs(session, incident):
+        own = read_description(candidate)
+        if own.session == run.id:
+            return run, own, document
+    raise InputError(f"the session {job} is no backup of incident {incident}", f"it is one of the job {answer.name!r}")
+
+
+def _own_jobs(session: VeeamSession, incident: str) -> list[JobAnswer]:
+    listed = session.list(JOBS, JobAnswer, "the jobs", {"nameFilter": f"{name_prefix(incident)}*"})
+    mine = [job for job in listed if job.name.startswith(name_prefix(incident)) and is_ours(job.name)]
+    return [job for job in mine if read_description(job).incident == incident]
 
 
 def _task(session: VeeamSession, run: SessionAnswer, own: OwnJob) -> TaskSession | None:
-    listed = session.list(f"{SESSIONS}/{run.id}/taskSessions", TaskSession, "the machines of the session")
-    mine = [task for task in listed if task.name == own.machine]
+    mine = veeam_quick.tasks_of(session, run, own.machine)
     # A machine is tried again within the session when it failed: the last try decides.
     return mine[-1] if mine else None
 
@@ -203,9 +243,9 @@ def _encryption(document: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     return "none by Veeam", ("Veeam does not encrypt this backup: set encryption_password, or encrypt the repository's storage",)
 
 
-def cancel(session: VeeamSession, pool: Pool, job: str) -> JobStatus:
+def cancel(session: VeeamSession, pool: Pool, job: str, incident: str) -> JobStatus:
     """Stop a session and return how it stands then; one that has ended is left alone."""
-    before = status(session, pool, job)
+    before = status(session, pool, job, incident)
     if before.state is not JobState.RUNNING:
         return before
 
@@ -216,23 +256,19 @@ def cancel(session: VeeamSession, pool: Pool, job: str) -> JobStatus:
     shape = dict[str, Any]
     session.write("POST", f"{SESSIONS}/{job}/stop", shape, f"stopping session {job}", look_up=look_up, refused_too=True)
     for look in range(LOOKS):
-        after = status(session, pool, job)
+        after = status(session, pool, job, incident)
         if after.state is not JobState.RUNNING:
             return after
         time.sleep(LOOK_PAUSE_SECONDS if look < LOOKS - 1 else 0.0)
-    return status(session, pool, job)
+    return status(session, pool, job, incident)
 
 
 def restore_points(session: VeeamSession, pool: Pool, incident: str) -> list[RestorePoint]:
     """Return the restore points that our jobs of this incident left in this pool, oldest first."""
-    listed = session.list(JOBS, JobAnswer, "the jobs", {"nameFilter": f"{name_prefix(incident)}*"})
     found: list[RestorePoint] = []
-    for job in listed:
-        if not job.name.startswith(name_prefix(incident)):
-            continue
-        own = read_description(job)
-        run = _first_session(session, job) if (own.incident, own.pool) == (incident, pool.name) else None
-        point = status(session, pool, run.id).restore_point if run else None
+    for job in _own_jobs(session, incident):
+        run = _session_of(session, job) if read_description(job).pool == pool.name else None
+        point = status(session, pool, run.id, incident).restore_point if run else None
         if point is not None:
             found.append(point)
     return sorted(found, key=lambda point: (point.taken_at, point.id))

@@ -19,8 +19,11 @@ from snaphold.providers.veeam_revision import Revision
 from snaphold.providers.veeam_session import VeeamSession
 
 JOBS = "/api/v1/jobs"
+OWN_RUN, QUICK = "this job", "quick backup in job "
+"""How the backup is made: by running this job, or within a regular one whose id follows; this job then never runs."""
 KEPT_DAYS = 365
 """For how long our job keeps its restore point when nobody sets another retention; nothing runs it again meanwhile."""
+SESSION_LINE = "Session"
 _LONGEST_PART = 40
 _HEAD = "Emergency backup by Snaphold; runs only when told. Do not rename."
 _LINES = {
@@ -30,6 +33,8 @@ _LINES = {
     "pool": "Pool",
     "key": "Key",
     "aware": "Guest processing",
+    "way": "Way",
+    "asked": "Asked",
 }
 
 
@@ -43,6 +48,9 @@ class OwnJob:
     pool: str
     key: str
     aware: str
+    asked: str
+    way: str = OWN_RUN
+    session: str = ""
 
 
 def job_name(incident: str, asset: str, key: str) -> str:
@@ -66,7 +74,7 @@ def read_description(job: JobAnswer) -> OwnJob:
     fields = {name: told.get(label, "") for name, label in _LINES.items()}
     if not is_ours(job.name) or not all(fields.values()):
         raise InputError(f"the job {job.name!r} in Veeam is not one of ours", "its name or description does not say so")
-    return OwnJob(**fields)
+    return OwnJob(**fields, session=told.get(SESSION_LINE, ""))
 
 
 def find_job(session: VeeamSession, key: str) -> JobAnswer | None:
@@ -125,14 +133,7 @@ def job_document(
     order: BackupOrder, own: OwnJob, repository: str, model: dict[str, Any] | None, pool: Pool, revision: Revision
 ) -> dict[str, Any]:
     """Return the document of our job for an order. `repository` is the id of the pool's repository."""
-    host, _, object_id = order.workload.reference.rpartition("/")
-    machine = {
-        "platform": revision.platform,
-        "hostName": host,
-        "name": own.machine,
-        "type": "VirtualMachine",
-        "objectId": object_id,
-    }
+    machine = machine_of(order, revision)
     taken = copy.deepcopy(model or {})
     storage = as_document(taken.get("storage"))
     advanced = as_document(storage.get("advancedSettings"))
@@ -158,6 +159,18 @@ def job_document(
         "storage": settings,
         "guestProcessing": _guest_processing(as_document(taken.get("guestProcessing")), machine, own.aware, revision),
         "schedule": {"runAutomatically": False},
+    }
+
+
+def machine_of(order: BackupOrder, revision: Revision) -> dict[str, Any]:
+    """Return the machine of an order as Veeam's inventory names it."""
+    host, _, object_id = order.workload.reference.rpartition("/")
+    return {
+        "platform": revision.platform,
+        "hostName": host,
+        "name": order.workload.name,
+        "type": "VirtualMachine",
+        "objectId": object_id,
     }
 
 

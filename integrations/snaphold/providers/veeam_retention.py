@@ -15,8 +15,8 @@ from snaphold.config import Pool
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.errors import BusyError, ProviderError
 from snaphold.platforms.marker import is_ours, marker_of
-from snaphold.providers.veeam_answers import BackupAnswer, PointAnswer, RepositoryState, ServerTime, SessionAnswer, as_document
-from snaphold.providers.veeam_job import JOBS, find_job
+from snaphold.providers.veeam_answers import BackupAnswer, PointAnswer, RepositoryState, SessionAnswer, as_document
+from snaphold.providers.veeam_job import JOBS, OWN_RUN, find_job, read_description
 from snaphold.providers.veeam_session import VeeamSession
 from snaphold.providers.veeam_storage import (
     POINTS,
@@ -62,8 +62,9 @@ def set_retention(session: VeeamSession, pool: Pool, point: RestorePoint, until:
 def _raise_job_retention(session: VeeamSession, point: RestorePoint, until: datetime) -> None:
     """Raise the days for which our own job keeps its restore point. Other people's jobs are never changed for it."""
     own = find_job(session, point.key)
-    if own is None:
-        return  # the job was deleted after the incident: Veeam then keeps its backup until somebody deletes it
+    # A job that was deleted after the incident leaves its backup alone, and one that stands for a quick backup has none.
+    if own is None or read_description(own).way != OWN_RUN:
+        return
     job = session.get(f"{JOBS}/{own.id}", dict[str, Any], f"the job {own.name}")
     days = (until - point.taken_at) // timedelta(days=1) + 1
     if _days(job) >= days:
@@ -170,7 +171,7 @@ def _begin_copy(
         path, document = "/api/v1/backups/copyTo", {"backupIds": [source.id], "backupRepository": target.id}
     else:
         path, document = "/api/v1/backups/machines/copyTo", _machines_copy(session, target, source, kept, until, clock)
-    since = session.at(session.get("/api/v1/serverTime", ServerTime, "the server's time").time)
+    since = session.server_time()
 
     def look_up() -> SessionAnswer | None:
         found = [run for run in _copies(session, since) if marker_of(point.key) in run.name]

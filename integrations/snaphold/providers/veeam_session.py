@@ -196,6 +196,10 @@ class VeeamSession:
             raise refused
         raise UnknownOutcomeError(f"it is not known whether Veeam did this: {what}", why, "look at it in Veeam's console")
 
+    def server_time(self) -> datetime:
+        """Return the server's clock, in UTC, without its fraction of a second: sessions carry whole seconds."""
+        return self.at(self.get("/api/v1/serverTime", ServerTime, "the server's time").time).replace(microsecond=0)
+
     def at(self, moment: datetime) -> datetime:
         """Return a time of an answer as UTC; one without a zone is the server's own time."""
         if moment.tzinfo is not None:

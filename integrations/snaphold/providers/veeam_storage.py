@@ -144,6 +144,13 @@ def points_of(session: VeeamSession, machine: str) -> list[PointAnswer]:
     return [point for point in listed if point.name == machine]
 
 
+def is_in_backups_of(session: VeeamSession, machine: str, job: str) -> bool:
+    """Return whether a job has a restore point of the machine already."""
+    backups = session.list("/api/v1/backups", BackupAnswer, "the backups", {"jobIdFilter": job})
+    there = {backup.id for backup in backups if backup.job == job}
+    return any(point.backup in there for point in points_of(session, machine))
+
+
 def backup_objects(session: VeeamSession, machine: str, backup: str) -> list[BackupObject]:
     """Return the machine as it lies in one backup."""
     listed = session.list(f"/api/v1/backups/{backup}/objects", BackupObject, "the machines of the backup")

@@ -92,6 +92,19 @@ def _start_job(server: Simulator, call: Call, job: str) -> Reply:
     return Reply(201, shapes.session(run, server.at))
 
 
+@_route("POST", "jobs/quickBackup/vSphere")
+def _quick_backup(server: Simulator, call: Call, _id: str) -> Reply:
+    machine = str(cast("Document", call.document())["name"])
+    world = server.world
+    kept = {world.backups[point.backup].job for point in world.points.values() if point.machine == machine}
+    jobs = [job for job in kept if world.jobs.get(job, {}).get("schedule", {}).get("runAutomatically")]
+    if not jobs:
+        return server.refuse(400, "The machine has no full restore point")
+    if world.running(jobs[0]) is not None:
+        return server.refuse(400, "The job is already running")
+    return Reply(201, shapes.session(world.run_job(jobs[0], full=False), server.at))
+
+
 @_route("GET", "sessions")
 def _sessions(server: Simulator, call: Call, _id: str) -> Reply:
     job = call.one("jobIdFilter")
