@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from snaphold.clock import FixedClock
+from snaphold.config import Integration, Pool
 from snaphold.domain.outcome import Outcome
 from snaphold.errors import CapacityError, InputError, NotAuthorisedError, ProviderError, UnknownOutcomeError
 from snaphold.providers.base import JobState
@@ -18,8 +22,8 @@ from snaphold.providers.commvault_keeping import HELD_UNTIL
 from snaphold.providers.commvault_refusals import inner_error
 from snaphold.providers.registry import check_connection
 from snaphold.simulators.base import Reply
-from snaphold.simulators.commvault import USER
-from snaphold.simulators.faults import FOR_EVER, Fault
+from snaphold.simulators.commvault import USER, Simulator
+from snaphold.simulators.faults import FOR_EVER, Fault, parse_fault
 from support.commvault_rig import ProductRig
 from support.quick_retries import no_pauses
 from support.vendor_rigs import ASSET, KEY, finished
@@ -548,3 +552,15 @@ def test_calls_of_v4_are_checked_against_the_published_document(rig: ProductRig)
         "/V4/Plan/BackupDestination/JobOperations",
         "/V4/ServerPlan/41/RPO",
     }
+
+
+def test_the_how_to_shows_a_configuration_and_a_fault_that_are_valid() -> None:
+    text = (Path(__file__).parents[2] / "docs/how-to/connect-commvault.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(integrations:.*?)```", text, re.DOTALL)
+    document = yaml.safe_load(block)
+    (integration,) = [Integration.model_validate(item) for item in document["integrations"]]
+    (pool,) = [Pool.model_validate(item) for item in document["pools"]]
+    assert (integration.kind, pool.provider, pool.integration) == ("commvault", "commvault", integration.name)
+    (fault,) = re.findall(r"--fault (\S+)", text)
+    assert parse_fault(fault, list(Simulator.own_faults)).path == "/webconsole/api/CreateTask"
+    assert set(re.findall(r"`(description_hidden|retain_ignored)`", text)) <= set(Simulator.own_faults)
