@@ -49,8 +49,10 @@ class Drive:
         except RunLeftError as error:
             self.left[workflow] = error
             raise
-        except Exception as error:
-            left = RunLeftError(cause=error)
+        except BaseException as error:
+            # Also what is no Exception: DBOS says so that another process has taken the workflow.
+            cause = error if isinstance(error, Exception) else SnapholdError("this process has lost the run", str(error))
+            left = RunLeftError(cause=cause)
             self.left[workflow] = left
             raise left from error
         finally:

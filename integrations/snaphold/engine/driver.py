@@ -22,30 +22,41 @@ def start_run(runtime: Runtime, plan: Plan, *, listener: Listener = nobody, stay
     Raises InputError when this run exists already, BusyError when a live process drives it, KeyboardInterrupt after it
     was left in good order, and what kept the process from going on (disk full, ledger unreachable).
     """
+    if runtime.configuration.database:
+        shared = _shared_module()
+        run = shared.register_run(runtime, plan, held_back=True)
+        return shared.drive_here(runtime, run.id, listener, stay_at_gates)
     with sole_driver(driver_lock(runtime.configuration, plan.run), plan.run):
         existing = runtime.ledger.record(Run, plan.run)
         if existing is not None:
-            raise _exists(existing)
+            raise run_exists(existing)
         remember_incident(plan.incident, runtime.ledger, runtime.actor, runtime.clock)
-        root = plan.root
-        run = Run(
-            id=plan.run,
-            incident=plan.incident.id,
-            playbook=plan.playbook,
-            version=root.metadata.version,
-            digest=root.digest,
-            change_record=root.metadata.change_record,
-            plan_sha256=write_plan(runtime.configuration, plan),
-            requested_by=runtime.actor.id,
-            justification=plan.justification,
-            started_at=runtime.clock.now(),
-            generation=plan.generation,
-        )
+        run = new_run(runtime, plan, write_plan(runtime.configuration, plan))
         write_run(runtime.ledger, run, runtime.actor, "run.start")
         return _drive(runtime, plan, run, listener, stay_at_gates)
 
 
-def _exists(run: Run) -> InputError:
+def new_run(runtime: Runtime, plan: Plan, plan_sha256: str) -> Run:
+    """Return the record of a run that starts now, at the request of the runtime's actor."""
+    root = plan.root
+    return Run(
+        id=plan.run,
+        incident=plan.incident.id,
+        playbook=plan.playbook,
+        version=root.metadata.version,
+        digest=root.digest,
+        change_record=root.metadata.change_record,
+        plan_sha256=plan_sha256,
+        requested_by=runtime.actor.id,
+        login=runtime.actor.login,
+        justification=plan.justification,
+        started_at=runtime.clock.now(),
+        generation=plan.generation,
+    )
+
+
+def run_exists(run: Run) -> InputError:
+    """Return the error of a run that is started a second time."""
     more = f"snaphold runs show {run.id}"
     if not run.has_ended:
         more = f"snaphold runs resume {run.id}"
@@ -61,7 +72,9 @@ def resume_run(runtime: Runtime, id: str, *, listener: Listener = nobody, stay_a
 
     Raises InputError (no such run), LedgerError (its plan was changed), BusyError and the rest as `start_run`.
     """
-    find_run(runtime.ledger, id)
+    found = find_run(runtime.ledger, id)
+    if runtime.configuration.database:
+        return found if found.has_ended else _shared_module().drive_here(runtime, id, listener, stay_at_gates)
     with sole_driver(driver_lock(runtime.configuration, id), id):
         run = find_run(runtime.ledger, id)
         if run.has_ended:
@@ -86,10 +99,18 @@ def wake_run(runtime: Runtime, id: str) -> bool:
     """Have the process that drives the run look at the register now. Return whether there is one."""
     if not id:
         return False  # a SOAR asked, and asks how it stands by itself
+    if runtime.configuration.database:
+        return _shared_module().wake_run(runtime.ledger, id)
     driven = is_held(driver_lock(runtime.configuration, id))
     if driven:
         _engine_module().wake(runtime.configuration, id)
     return driven
+
+
+def _shared_module() -> Any:
+    from snaphold.engine import shared_runs
+
+    return shared_runs
 
 
 def _engine_module() -> Any:

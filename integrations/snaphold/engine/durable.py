@@ -1,4 +1,4 @@
-"""Durable runs on DBOS: every answer that the interpreter gets is recorded in the run's own SQLite file.
+"""Durable runs on DBOS: every answer that the interpreter gets is recorded, in the run's own SQLite file or in PostgreSQL.
 
 A process that dies loses nothing but the step that it was in; the ledger keeps that step from happening twice. Branches
 that run side by side are child workflows, each with a history of its own: threads that share one history would number
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowHandle
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowHandle, WorkflowStatus
 from sqlalchemy.event import listen
 
 from snaphold.clock import parse_time
@@ -51,7 +51,8 @@ BUSY_MILLISECONDS = 30_000
 SQLITE_WITH_SUBSEC = (3, 42, 0)
 _TERMINAL = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _OPEN = ["PENDING", "ENQUEUED"]
-_drives: list[Drive] = []
+drives: dict[str, Drive] = {}
+"""The runs that this process drives, by id."""
 Recorded = TypeVar("Recorded")
 
 
@@ -72,10 +73,10 @@ def prepare_database(url: str) -> None:
 def launched(drive: Drive) -> Generator[None, None, None]:
     """Have DBOS drive the run for the length of the block; what an earlier process left unfinished starts by itself."""
     configuration = drive.runtime.configuration
-    log = _log_to(runs_folder(configuration) / f"{drive.run.id}.log")
+    log = log_to(runs_folder(configuration) / f"{drive.run.id}.log")
     path = state_path(configuration, drive.run.id)
     engine = _engine(path)
-    _drives.append(drive)
+    drives[drive.run.id] = drive
     try:
         DBOS(
             config={
@@ -95,7 +96,7 @@ def launched(drive: Drive) -> Generator[None, None, None]:
     finally:
         DBOS.destroy()
         engine.dispose()
-        _drives.remove(drive)
+        del drives[drive.run.id]
         logging.getLogger("dbos").removeHandler(log)
         log.close()
 
@@ -103,16 +104,28 @@ def launched(drive: Drive) -> Generator[None, None, None]:
 def begin(drive: Drive) -> None:
     """Start the run's workflow. One that was started before goes on by itself, and looks at the register at once."""
     known = DBOS.get_workflow_status(drive.run.id)
+    check_version(drive, known)
+    with SetWorkflowID(drive.run.id):
+        DBOS.start_workflow(run_workflow, drive.plan.to_document())
+    if known is not None:
+        wake_here(drive)
+
+
+def check_version(drive: Drive, known: WorkflowStatus | None) -> None:
+    """Raise SnapholdError when a run's history was begun by another version of the run engine."""
     if known is not None and known.app_version != APPLICATION_VERSION:
         raise SnapholdError(
             f"{drive.run.id} was started by another version of the run engine",
             f"it recorded {known.app_version}, this is {APPLICATION_VERSION}",
             "finish it with the version that started it, or cancel it and start a new generation",
         )
-    with SetWorkflowID(drive.run.id):
-        DBOS.start_workflow(run_workflow, drive.plan.to_document())
-    if known is not None:
-        _wake_all()
+
+
+def open_parts(drive: Drive) -> list[str]:
+    """Return the workflows of a run that have not ended: its own and those of its branches."""
+    id = drive.run.id
+    found = DBOS.list_workflows(status=_OPEN, workflow_id_prefix=id, load_input=False, load_output=False)
+    return [one.workflow_id for one in found if one.workflow_id == id or one.workflow_id.startswith(f"{id}/")]
 
 
 def settle(drive: Drive) -> None:
@@ -128,12 +141,13 @@ def settle(drive: Drive) -> None:
 def leave(drive: Drive) -> None:
     """Ask every part of the run to let go at its next step, and wake those that wait."""
     drive.leaving.set()
-    _wake_all()
+    wake_here(drive)
 
 
-def _wake_all() -> None:
-    for workflow in DBOS.list_workflows(status=_OPEN, load_input=False):
-        DBOS.send(workflow.workflow_id, {}, WAKE)
+def wake_here(drive: Drive) -> None:
+    """Have every part of a run that this process drives look at the register now."""
+    for part in open_parts(drive):
+        DBOS.send(part, {}, WAKE)
 
 
 def wake(configuration: Configuration, run: str) -> None:
@@ -154,7 +168,7 @@ def wake(configuration: Configuration, run: str) -> None:
 @DBOS.workflow(name="run", max_recovery_attempts=None)
 def run_workflow(document: dict[str, Any]) -> str:
     """Run the pinned plan and return the run's status."""
-    drive = _drives[-1]
+    drive = _drive_here()
     plan = plan_from(document)
 
     def body() -> str:
@@ -167,9 +181,17 @@ def run_workflow(document: dict[str, Any]) -> str:
 @DBOS.workflow(name="branch", max_recovery_attempts=None)
 def branch_workflow(document: dict[str, Any]) -> dict[str, Any]:
     """Run one branch and return how it went."""
-    drive = _drives[-1]
+    drive = _drive_here()
     branch = branch_from(document)
     return drive.watch(_branch_id(drive, branch), lambda: result_to(_interpreter(drive).run_branch(branch)))
+
+
+def _drive_here() -> Drive:
+    """Return the drive of the workflow that calls. One that this process does not drive any more is left as it is."""
+    drive = drives.get(str(DBOS.workflow_id).partition("/")[0])
+    if drive is None:
+        raise RunLeftError
+    return drive
 
 
 def _interpreter(drive: Drive) -> Interpreter:
@@ -342,7 +364,7 @@ def _unix_seconds(modifier: str) -> float | None:
     return time.time() if modifier == "subsec" else None
 
 
-def _log_to(path: Path) -> logging.Handler:
+def log_to(path: Path) -> logging.Handler:
     """Send what DBOS logs to the run's own file; people and programs read our output, not the engine's."""
     logger = logging.getLogger("dbos")
     logger.propagate = False

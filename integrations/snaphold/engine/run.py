@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -16,6 +17,9 @@ from snaphold.domain.value import Identifier, Moment, Value
 from snaphold.errors import EXIT_DONE, EXIT_FAILED, EXIT_FINDINGS, EXIT_NOT_AUTHORISED, EXIT_TIMED_OUT, EXIT_WAITING, InputError
 from snaphold.ledger.entry import Event, NewEntry
 from snaphold.ledger.ledger import Ledger
+
+Also = Callable[[Any], None]
+"""Done inside the transaction of a write, on its connection."""
 
 
 class RunStatus(str, Enum):
@@ -72,6 +76,7 @@ class Run(Value):
     reason: Reason = Reason.NONE
     why: str = ""
     requested_by: Identifier
+    login: str = Field(default="", description="The account, or the API token, with which it was asked for.")
     justification: str = ""
     started_at: Moment
     ended_at: Moment | None = None
@@ -115,6 +120,18 @@ def driver_lock(configuration: Configuration, run: str) -> Path:
     return runs_folder(configuration) / f"{run}.lock"
 
 
+def is_driven(configuration: Configuration, ledger: Ledger, run: str) -> bool:
+    """Return whether a living process drives the run now."""
+    from snaphold.engine.locks import is_held
+
+    if not configuration.database:
+        return is_held(driver_lock(configuration, run))
+    from snaphold.engine.tenures import driver_of
+    from snaphold.ledger.database import DatabaseLedger
+
+    return isinstance(ledger, DatabaseLedger) and driver_of(ledger, run) is not None
+
+
 def find_run(ledger: Ledger, run: str) -> Run:
     """Return a run. Raises InputError when there is none of that id."""
     found = ledger.record(Run, run)
@@ -123,8 +140,8 @@ def find_run(ledger: Ledger, run: str) -> Run:
     return found
 
 
-def write_run(ledger: Ledger, run: Run, actor: Actor, action: str) -> Run:
-    """Write a run's record with its entry in the audit trail; return it."""
+def write_run(ledger: Ledger, run: Run, actor: Actor, action: str, *, also: Also | None = None) -> Run:
+    """Write a run's record with its entry in the audit trail; return it. `also` is done in the same transaction."""
     entry = NewEntry(
         event=Event.RUN,
         actor=actor.id,
@@ -144,7 +161,10 @@ def write_run(ledger: Ledger, run: Run, actor: Actor, action: str) -> Run:
             "why": run.why,
         },
     )
-    ledger.append(entry, [run])
+    if also is None:
+        ledger.append(entry, [run])
+    else:
+        ledger.append(entry, [run], also=also)
     return run
 
 
@@ -163,7 +183,6 @@ def request_cancel(configuration: Configuration, ledger: Ledger, run: str, actor
 
     Raises InputError when it has ended already.
     """
-    from snaphold.engine.locks import is_held
 
     def cancel(run: Run) -> Run:
         if run.has_ended:
@@ -175,6 +194,6 @@ def request_cancel(configuration: Configuration, ledger: Ledger, run: str, actor
         return run if run.has_ended else run.model_copy(update={**ended, "why": f"cancelled by {actor.id}"})
 
     changed = change_run(configuration, ledger, run, actor, "run.cancel", cancel)
-    if is_held(driver_lock(configuration, run)):
+    if is_driven(configuration, ledger, run):
         return changed
     return change_run(configuration, ledger, run, actor, "run.end", end)

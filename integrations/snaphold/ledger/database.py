@@ -97,9 +97,14 @@ class DatabaseLedger:
         """Close the database."""
         self._own_store().close()
 
-    def append(self, entry: NewEntry, records: list[Value] | None = None) -> Entry:
-        """Chain an entry and write the register records in the same transaction; return the entry."""
+    def append(self, entry: NewEntry, records: list[Value] | None = None, *, also: Guard | None = None) -> Entry:
+        """Chain an entry and write the register records in the same transaction; return the entry.
+
+        `also` is called in that transaction, for what the ledger's own modules write besides.
+        """
         with self.writing() as connection:
+            if also is not None:
+                also(connection)
             return self._record(connection, entry, records or [])
 
     def claim(self, entry: NewEntry, *, lease_seconds: float, reopen_failed: bool = False) -> Claim:

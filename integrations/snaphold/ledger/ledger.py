@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
@@ -40,8 +41,11 @@ class Claim:
 class Ledger(Protocol):
     """What the rest of the product needs of the ledger."""
 
-    def append(self, entry: NewEntry, records: list[Value] | None = None) -> Entry:
-        """Chain an entry and write the register records in the same transaction; return the entry."""
+    def append(self, entry: NewEntry, records: list[Value] | None = None, *, also: Callable[[Any], None] | None = None) -> Entry:
+        """Chain an entry and write the register records in the same transaction; return the entry.
+
+        `also` is called in that transaction with its connection.
+        """
         ...
 
     def claim(self, entry: NewEntry, *, lease_seconds: float, reopen_failed: bool = False) -> Claim:

@@ -26,8 +26,13 @@ LONGEST_LINE = 65536
 def start_driver(runtime: Runtime, config: Path, token: str, plan: Plan) -> Run:
     """Start a process that drives the plan in the name of a token's person; return the run once it is registered.
 
-    The process is detached: it outlives the service. Raises what kept it from beginning.
+    The process is detached: it outlives the service. With a database for many machines the workers get the run instead.
+    Raises what kept it from beginning.
     """
+    if runtime.configuration.database:
+        from snaphold.engine.shared_runs import register_run
+
+        return register_run(runtime, plan)
     reader, writer = os.pipe()
     try:
         child = _spawn(runtime, config, token, plan, writer)

@@ -13,9 +13,8 @@ from pydantic import Field, ValidationError
 
 from snaphold.domain.incident import Incident
 from snaphold.domain.value import Identifier, Value
-from snaphold.engine.locks import is_held
 from snaphold.engine.plan import Plan, make_plan
-from snaphold.engine.run import Run, driver_lock, find_run
+from snaphold.engine.run import Run, find_run, is_driven
 from snaphold.errors import BusyError, DocumentError, InputError
 from snaphold.incident_register import remember_incident
 from snaphold.ledger.entry import digest
@@ -111,5 +110,5 @@ def _show(caller: Caller, id: str) -> dict[str, Any]:
 
 
 def _view(caller: Caller, run: Run, *, steps: bool = True) -> dict[str, Any]:
-    driven = not run.has_ended and is_held(driver_lock(caller.runtime.configuration, run.id))
+    driven = not run.has_ended and is_driven(caller.runtime.configuration, caller.runtime.ledger, run.id)
     return {**run.model_dump(mode="json", exclude=set() if steps else {"steps"}), "driven": driven}

@@ -50,8 +50,8 @@ class Place:
     key: Path | None = None
 
 
-def open_service_runtime(config: Path) -> Runtime:
-    """Return the runtime of the service. Its account needs to be no person: every request brings its own.
+def open_service_runtime(config: Path, database: str | None = None) -> Runtime:
+    """Return the runtime of the service, with another database when one is given. Its account needs to be no person.
 
     Raises ConfigurationError, MissingToolError or StorageError.
     """
@@ -59,6 +59,8 @@ def open_service_runtime(config: Path) -> Runtime:
     nobody = Actor(id="service", name="Snaphold service", roles=(), login=current_login(), uses_grants=False)
     return Runtime(configuration, open_ledger(configuration, clock), clock, nobody)
 
+    if database:
+        configuration = configuration.with_database(database)
 
 class Listening:
     """A service with its socket open."""

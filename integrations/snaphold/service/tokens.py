@@ -14,6 +14,7 @@ from snaphold.authority import covers
 from snaphold.clock import format_duration, format_time
 from snaphold.config import Configuration
 from snaphold.domain.people import Actor
+from snaphold.engine.run import Run
 from snaphold.errors import InputError, NotAuthorisedError
 from snaphold.identity import actor_of
 from snaphold.ledger.entry import Event, NewEntry
@@ -23,6 +24,8 @@ from snaphold.secrets import redact, remember
 from snaphold.service.records import ApiToken
 
 PREFIX = "snh_"
+_TOKEN_LOGIN = "token "  # noqa: S105  no token, but what stands before its id
+"""How a login that is a token begins; its id follows."""
 DEFAULT_LIFE = timedelta(days=90)
 LONGEST_LIFE = timedelta(days=366)
 USE_NOTED_EVERY = timedelta(hours=1)
@@ -118,6 +121,25 @@ def actor_of_token(configuration: Configuration, ledger: Ledger, id: str, now: d
     return _acting(configuration, found, now)
 
 
+def actor_of_run(configuration: Configuration, ledger: Ledger, run: Run) -> Actor:
+    """Return in whose name a run acts when a worker goes on with it: the requester's, with the roles that are left.
+
+    A run that was begun with a token that was good keeps the token's roles after the token has expired or was revoked.
+    Raises NotAuthorisedError when the person is no longer in the configuration.
+    """
+    person = _actor(configuration, run.requested_by)
+    if person is None:
+        raise NotAuthorisedError(
+            f"{run.id} cannot go on",
+            f"{run.requested_by} is no longer in the configuration",
+            "cancel it, or add the person again",
+        )
+    token = ledger.record(ApiToken, run.login.removeprefix(_TOKEN_LOGIN)) if run.login.startswith(_TOKEN_LOGIN) else None
+    if token is None:
+        return person.model_copy(update={"login": run.login})
+    return _with_token(person, token)
+
+
 def _acting(configuration: Configuration, token: ApiToken, now: datetime) -> Actor:
     person = _actor(configuration, token.person)
     refusal = ""
@@ -129,8 +151,12 @@ def _acting(configuration: Configuration, token: ApiToken, now: datetime) -> Act
         refusal = f"{token.person} is no longer in the configuration"
     if refusal or person is None:
         raise NotAuthorisedError(f"the token {token.id} is not accepted", refusal, "snaphold token create makes a new one")
+    return _with_token(person, token)
+
+
+def _with_token(person: Actor, token: ApiToken) -> Actor:
     roles = tuple(role for role in person.roles if role in token.roles)
-    return person.model_copy(update={"roles": roles, "login": f"token {token.id}", "uses_grants": token.may_use_grants})
+    return person.model_copy(update={"roles": roles, "login": f"{_TOKEN_LOGIN}{token.id}", "uses_grants": token.may_use_grants})
 
 
 def note_use(configuration: Configuration, ledger: Ledger, token: ApiToken, actor: Actor, now: datetime) -> None:

@@ -22,4 +22,5 @@ COMMANDS: dict[str, str] = {
     "serve": "Serve every action over HTTP, for SOARs and other programs",
     "simulate": "Start a stand-in for a vendor system to practise on",
     "token": "Make, list or revoke API tokens of the service",
+    "worker": "Drive runs from PostgreSQL beside workers on other machines",
 }

@@ -57,22 +57,21 @@ def _list(configuration: Configuration, ledger: Ledger | None, incident: str | N
 
     runs = ledger.records(Run, incident) if ledger is not None else []
     rows = [
-        (run.id, writer.mark(run.status.value), _driven(configuration, run), f"{run.playbook} {run.version}",
+        (run.id, writer.mark(run.status.value), _driven(configuration, ledger, run), f"{run.playbook} {run.version}",
          run.incident, format_time(run.started_at), run.requested_by)
         for run in runs
     ]  # fmt: skip
-    documents = [{**run.model_dump(mode="json"), "driven": _driven(configuration, run) == "yes"} for run in runs]
+    documents = [{**run.model_dump(mode="json"), "driven": _driven(configuration, ledger, run) == "yes"} for run in runs]
     writer.document(documents, table(("run", "status", "driven", "playbook", "incident", "started", "requested by"), rows))
     return EXIT_DONE
 
 
-def _driven(configuration: Configuration, run: Run) -> str:
-    from snaphold.engine.locks import is_held
-    from snaphold.engine.run import driver_lock
+def _driven(configuration: Configuration, ledger: Ledger | None, run: Run) -> str:
+    from snaphold.engine.run import is_driven
 
-    if run.has_ended:
+    if run.has_ended or ledger is None:
         return "-"
-    return "yes" if is_held(driver_lock(configuration, run.id)) else "no"
+    return "yes" if is_driven(configuration, ledger, run.id) else "no"
 
 
 def _show(configuration: Configuration, ledger: Ledger | None, id: str, writer: Writer) -> int:
@@ -84,7 +83,7 @@ def _show(configuration: Configuration, ledger: Ledger | None, id: str, writer: 
         raise InputError(f"there is no run {id!r}", "nothing was ever run with this configuration")
     run = find_run(ledger, id)
     approvals = [one for one in ledger.records(Approval, run.incident) if one.run == id]
-    driven = _driven(configuration, run)
+    driven = _driven(configuration, ledger, run)
     shown = [
         ("run", run.id), ("status", writer.mark(run.status.value)), ("why", run.why), ("driven now", driven),
         ("playbook", f"{run.playbook} {run.version} ({run.change_record})"), ("digest", run.digest),

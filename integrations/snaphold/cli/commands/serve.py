@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from snaphold.cli.options import add_config_option
+from snaphold.cli.options import add_config_option, add_database_option
 from snaphold.cli.output import Writer
 from snaphold.errors import EXIT_DONE, MissingToolError
 from snaphold.secrets import redact
@@ -17,6 +17,7 @@ TLS_PORT, PLAIN_PORT = 8443, 8080
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `serve`."""
     add_config_option(parser)
+    add_database_option(parser)
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (default 127.0.0.1)")
     parser.add_argument(
         "--port", type=_port, metavar="N", help=f"default {TLS_PORT} with TLS and {PLAIN_PORT} without; 0: the system chooses"
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
     from snaphold.config import find_configuration
 
     config = find_configuration(arguments.config).resolve()
-    runtime = open_service_runtime(config)
+    runtime = open_service_runtime(config, arguments.database)
     _log(quiet=arguments.quiet)
     port = arguments.port if arguments.port is not None else TLS_PORT if arguments.tls_cert else PLAIN_PORT
     place = Place(arguments.host, port, arguments.tls_cert, arguments.tls_key)

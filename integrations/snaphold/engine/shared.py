@@ -1,0 +1,97 @@
+"""Runs in PostgreSQL: one process drives many of them, and any of them can go on in another process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from dbos import DBOS, DBOSPortableJSONSerializer, SetWorkflowID
+
+from snaphold.config import Configuration
+from snaphold.engine.drive import Drive
+from snaphold.engine.durable import (
+    APPLICATION_VERSION,
+    NOTICE_SECONDS,
+    check_version,
+    drives,
+    log_to,
+    open_parts,
+    run_workflow,
+)
+from snaphold.engine.run import runs_folder
+from snaphold.errors import SnapholdError
+
+CONNECTIONS = 8
+"""Connections of one worker to the run engine's tables; the ledger has its own."""
+
+
+@contextmanager
+def shared_engine(configuration: Configuration, worker: str) -> Generator[None, None, None]:
+    """Have DBOS drive runs in PostgreSQL for the length of the block; it takes up only what `take_up` gives it.
+
+    A queue of this worker's own brings back what another one left: no other worker looks into it.
+    """
+    folder = runs_folder(configuration)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = log_to(folder / f"worker-{worker}.log")
+    try:
+        DBOS(
+            config={
+                "name": "snaphold",
+                "system_database_url": configuration.database_url(),
+                "sys_db_pool_size": CONNECTIONS,
+                "executor_id": worker,
+                "application_version": APPLICATION_VERSION,
+                "serializer": DBOSPortableJSONSerializer(),
+                "notification_listener_polling_interval_sec": NOTICE_SECONDS,
+                "run_migrations": False,
+                "log_level": "WARNING",
+                "enable_otlp": False,
+            }
+        )
+        DBOS.listen_queues([_queue_of(worker)])
+        DBOS.launch()
+        DBOS.register_queue(_queue_of(worker), polling_interval_sec=NOTICE_SECONDS, on_conflict="never_update")
+        yield
+        remove_queue(worker)
+    finally:
+        DBOS.destroy()
+        logging.getLogger("dbos").removeHandler(log)
+        log.close()
+
+
+def remove_queue(worker: str) -> None:
+    """Remove the queue of a worker that has ended, by itself or not."""
+    DBOS.delete_queue(_queue_of(worker))
+
+
+def _queue_of(worker: str) -> str:
+    return f"worker-{worker}"
+
+
+def take_up(drive: Drive, worker: str) -> None:
+    """Start the run's workflow here, or go on with the parts that an earlier worker left, all of them in this process.
+
+    DBOS gives each part a new owner's token; a stale owner that still lives can record nothing from then on.
+    """
+    known = DBOS.get_workflow_status(drive.run.id)
+    check_version(drive, known)
+    drives[drive.run.id] = drive
+    if known is None:
+        with SetWorkflowID(drive.run.id):
+            DBOS.start_workflow(run_workflow, drive.plan.to_document())
+        return
+    parts = open_parts(drive)
+    if not parts:
+        raise SnapholdError(
+            f"{drive.run.id} cannot go on",
+            f"its history ended as {known.status}, and the register does not say how",
+            "cancel it and start a new generation",
+        )
+    DBOS.resume_workflows(parts, queue_name=_queue_of(worker))
+
+
+def put_down(drive: Drive) -> None:
+    """Forget a run that has ended or was left."""
+    drives.pop(drive.run.id, None)

@@ -1,0 +1,212 @@
+"""Who drives which run, when the ledger is in PostgreSQL. The table `tenure` is the truth; DBOS's own rows follow it.
+
+Every take counts the fence up. Whoever holds an older fence can write nothing to the ledger any more, and every change
+here is made under the ledger's write lock, so that each write was made either wholly before the change or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+import sqlalchemy as sa
+
+from snaphold.engine.leaving import RunLeftError
+from snaphold.errors import BusyError, InputError, LedgerError
+from snaphold.ledger.chain import add_entry
+from snaphold.ledger.database import DatabaseLedger
+from snaphold.ledger.entry import Event, NewEntry, digest
+from snaphold.ledger.owner import Tenant
+from snaphold.ledger.schema import tenure, worker
+
+
+class State(str, Enum):
+    """wanted: any worker may take it; driven: a worker has it; waiting: taken again when woken, or at a time.
+
+    left: a person let go of it and takes it up again; ended: nothing more happens.
+    """
+
+    WANTED = "wanted"
+    DRIVEN = "driven"
+    WAITING = "waiting"
+    LEFT = "left"
+    ENDED = "ended"
+
+
+class WorkerState(str, Enum):
+    """running takes runs; stopping takes no more; stopped ended in order; lost did not say in time that it lives."""
+
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    LOST = "lost"
+
+
+LIVE = (WorkerState.RUNNING.value, WorkerState.STOPPING.value)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A run that a worker has taken: its plan, and the tenant whose fence its writes carry."""
+
+    tenant: Tenant
+    worker: str
+    plan: dict[str, Any]
+
+    @property
+    def plan_sha256(self) -> str:
+        """The SHA-256 of the plan as it is stored, to be held against the run's record."""
+        return digest(self.plan)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return a time as the tables hold it."""
+    return round(moment.timestamp() * 1000)
+
+
+def add_tenure(connection: sa.Connection, run: str, plan: str, state: State, now: datetime) -> None:
+    """Make a run known to the workers, in the transaction that registers it; `plan` is canonical JSON."""
+    values = {"run": run, "state": state.value, "worker": None, "fence": 0, "woken": False, "plan": plan}
+    connection.execute(sa.insert(tenure), {**values, "changed_at": milliseconds(now)})
+
+
+def take_next(ledger: DatabaseLedger, by: str) -> Taken | None:
+    """Take a run for the living worker `by`, one that was begun first, else the oldest; None when there is none."""
+    columns = tenure.c
+
+    def due(now: int) -> sa.ColumnElement[bool]:
+        is_waiting = sa.and_(columns.state == State.WAITING.value, sa.or_(columns.woken, columns.wake_at <= now))
+        return sa.or_(columns.state == State.WANTED.value, is_waiting)
+
+    with ledger.reading() as connection:  # nearly always there is nothing, and then nobody waits for the write lock
+        if connection.execute(sa.select(columns.run).where(due(milliseconds(ledger.now(connection)))).limit(1)).first() is None:
+            return None
+    with ledger.writing() as connection:
+        now = milliseconds(ledger.now(connection))
+        # What was begun comes before what was not: a run that lost its worker is in the middle of an incident.
+        wanted = sa.select(columns.run).where(due(now)).order_by(columns.fence == 0, columns.changed_at, columns.run).limit(1)
+        run = connection.execute(wanted).scalar_one_or_none()
+        return None if run is None else _take(ledger, connection, run, by)
+
+
+def take(ledger: DatabaseLedger, run: str, by: str) -> Taken:
+    """Take one run, whatever its state, as long as no living worker drives it. Raises BusyError when one does."""
+    with ledger.writing() as connection:
+        found = connection.execute(sa.select(tenure.c.worker).where(tenure.c.run == run)).first()
+        if found is None:
+            raise InputError(f"{run} is unknown to the workers", "it was started with another database")
+        if found.worker is not None and found.worker != by:
+            raise BusyError(
+                f"{run} is being driven by the worker {found.worker}", "only one drives a run", "wait for it, or stop that worker"
+            )
+        return _take(ledger, connection, run, by)
+
+
+def _take(ledger: DatabaseLedger, connection: sa.Connection, run: str, by: str) -> Taken:
+    now = ledger.now(connection)
+    alive = sa.select(worker.c.id).where(
+        worker.c.id == by, worker.c.state == WorkerState.RUNNING.value, worker.c.alive_until > milliseconds(now)
+    )
+    if connection.execute(alive).first() is None:
+        raise _lost(run, by)
+    values = {"state": State.DRIVEN.value, "worker": by, "wake_at": None, "woken": False, "changed_at": milliseconds(now)}
+    change = sa.update(tenure).where(tenure.c.run == run).values(**values, fence=tenure.c.fence + 1)
+    row = connection.execute(change.returning(tenure.c.fence, tenure.c.plan)).one()
+    note(connection, run, "run.take", {"worker": by, "fence": row.fence}, now)
+    return Taken(Tenant(run, row.fence), by, json.loads(row.plan))
+
+
+def guard_of(taken: Taken) -> Callable[[sa.Connection], None]:
+    """Return the check that stands before every write of a run: it leaves the run when another worker has taken it."""
+    columns = tenure.c
+    mine = sa.select(columns.run).where(
+        columns.run == taken.tenant.run, columns.fence == taken.tenant.fence, columns.worker == taken.worker
+    )
+
+    def check(connection: sa.Connection) -> None:
+        if connection.execute(mine).first() is None:
+            raise RunLeftError(cause=_lost(taken.tenant.run, taken.worker))
+
+    return check
+
+
+def let_go(ledger: DatabaseLedger, taken: Taken, state: State, *, again_in: timedelta | None = None) -> bool:
+    """Give a run back; return whether it was still this tenant's. What woke it meanwhile counts.
+
+    `again_in`: a waiting run is taken again after that time at the latest.
+    """
+    columns = tenure.c
+    with ledger.writing() as connection:
+        now = milliseconds(ledger.now(connection))
+        wake_at = None if again_in is None else now + round(again_in.total_seconds() * 1000)
+        mine = (columns.run == taken.tenant.run, columns.fence == taken.tenant.fence, columns.worker == taken.worker)
+        values = {"state": state.value, "worker": None, "wake_at": wake_at, "changed_at": now}
+        return connection.execute(sa.update(tenure).where(*mine).values(**values)).rowcount == 1
+
+
+def wake(ledger: DatabaseLedger, run: str) -> None:
+    """Have whoever drives the run look at the register now, or have a waiting one taken again."""
+    with ledger.writing() as connection:
+        connection.execute(sa.update(tenure).where(tenure.c.run == run).values(woken=True))
+
+
+def take_calls(ledger: DatabaseLedger, by: str) -> list[str]:
+    """Return the runs of a worker that were woken since it asked last."""
+    mine = (tenure.c.worker == by, tenure.c.woken)
+    with ledger.reading() as connection:
+        if connection.execute(sa.select(tenure.c.run).where(*mine).limit(1)).first() is None:
+            return []
+    with ledger.writing() as connection:
+        return list(connection.execute(sa.update(tenure).where(*mine).values(woken=False).returning(tenure.c.run)).scalars())
+
+
+def close_tenure(ledger: DatabaseLedger, run: str) -> None:
+    """Have no worker take a run that was ended by a person while nobody drove it."""
+    with ledger.writing() as connection:
+        mine = (tenure.c.run == run, tenure.c.worker.is_(None))
+        connection.execute(sa.update(tenure).where(*mine).values(state=State.ENDED.value))
+
+
+def driver_of(ledger: DatabaseLedger, run: str) -> str | None:
+    """Return the living worker that drives a run, or None."""
+    joined = sa.select(tenure.c.worker).join(worker, worker.c.id == tenure.c.worker)
+    with ledger.reading() as connection:
+        now = milliseconds(ledger.now(connection))
+        alive = (worker.c.state.in_(LIVE), worker.c.alive_until > now)
+        return connection.execute(joined.where(tenure.c.run == run, *alive)).scalar_one_or_none()
+
+
+def count_waiting(ledger: DatabaseLedger) -> int:
+    """Return how many runs stand ready for a worker and nobody has taken them."""
+    wanted = sa.select(sa.func.count()).select_from(tenure).where(tenure.c.state == State.WANTED.value)
+    with ledger.reading() as connection:
+        return int(connection.execute(wanted).scalar_one())
+
+
+def orphan(connection: sa.Connection, workers: Sequence[str], now: datetime) -> list[tuple[str, str, int]]:
+    """Take every run from lost workers, so that others may have them; return run, worker and fence of each."""
+    columns = tenure.c
+    found = connection.execute(
+        sa.select(columns.run, columns.worker, columns.fence).where(columns.worker.in_(workers)).order_by(columns.run)
+    ).all()
+    values = {"state": State.WANTED.value, "worker": None, "wake_at": None, "changed_at": milliseconds(now)}
+    connection.execute(sa.update(tenure).where(columns.worker.in_(workers)).values(**values))
+    return [(row.run, row.worker, row.fence) for row in found]
+
+
+def note(connection: sa.Connection, run: str, action: str, detail: dict[str, Any], now: datetime) -> None:
+    """Record in the audit trail what became of a run's driver."""
+    entry = NewEntry(event=Event.RUN, actor="snaphold", incident="", run=run, action=action, detail=detail)
+    add_entry(connection, entry, [], now)
+
+
+def _lost(run: str, by: str) -> LedgerError:
+    return LedgerError(
+        f"{run} is no longer driven by {by}",
+        "that worker did not say in time that it lives, so another may have taken the run",
+        "nothing: what it did last is looked up before anything is done again",
+    )

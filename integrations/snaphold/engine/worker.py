@@ -1,0 +1,231 @@
+"""A worker: takes runs from PostgreSQL, drives several at a time, and notices when another worker is lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from snaphold.domain.authority import Approval, ApprovalState
+from snaphold.domain.people import Actor
+from snaphold.engine import tenures, workers
+from snaphold.engine.drive import Drive
+from snaphold.engine.heartbeat import Heartbeat
+from snaphold.engine.plan import plan_from
+from snaphold.engine.run import Run, RunStatus, find_run
+from snaphold.engine.steps import Listener, nobody
+from snaphold.engine.tenures import State, Taken, WorkerState
+from snaphold.errors import LedgerError, NotAuthorisedError, SnapholdError
+from snaphold.runtime import Runtime
+from snaphold.secrets import redact
+
+log = logging.getLogger(__name__)
+LEASE = timedelta(seconds=15)
+"""A worker that gives no sign of life for so long is lost. Longer than PostgreSQL needs to restart."""
+AT_ONCE = 16
+LOOK_SECONDS = 0.25
+AGAIN_IN = timedelta(seconds=10)
+"""A run whose surroundings failed is taken again after so long."""
+GRACE_SECONDS = 25.0
+ActorOf = Callable[[Run], Actor]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a worker works. `only`: the one run that it drives, for a person who waits for it; else any."""
+
+    at_once: int = AT_ONCE
+    lease: timedelta = LEASE
+    look_seconds: float = LOOK_SECONDS
+    again_in: timedelta = AGAIN_IN
+    only: str = ""
+    stay_at_gates: bool = False
+    listener: Listener = nobody
+
+
+@dataclass
+class _Held:
+    """A run that this worker has taken, and the drive that its parts share."""
+
+    taken: Taken
+    drive: Drive
+    called: bool = False
+    """Somebody called while it was driven, perhaps just after it had looked for the last time."""
+
+
+class Worker:
+    """Drives runs until it is stopped. One for each process: the run engine is the process's own."""
+
+    def __init__(self, runtime: Runtime, actor_of: ActorOf, settings: Settings, lost: Callable[[str], None]) -> None:
+        """`actor_of` says in whose name a run acts; `lost` ends the process, because its runs may be taken now."""
+        self.runtime = runtime
+        self.settings = settings
+        self.id = workers.name_worker()
+        self._actor_of = actor_of
+        self._lost = lost
+        self._held: dict[str, _Held] = {}
+        self._stopping = threading.Event()
+        self._swept = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether it still has runs; after `work` these are at a step that did not end in time."""
+        return bool(self._held)
+
+    def stop(self) -> None:
+        """Take no more runs, leave those that are driven at their next step, and end."""
+        self._stopping.set()
+
+    def work(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Drive runs until `stop`, or until the only run has ended or was left. Raises LedgerError at the beginning only."""
+        from snaphold.engine import shared
+
+        ledger, configuration = self.runtime.ledger, self.runtime.configuration
+        workers.register(ledger, self.id, self.settings.at_once, self.settings.lease)
+        heart = Heartbeat(configuration.database_url(), self.id, self.settings.lease, self._lost)
+        try:
+            with shared.shared_engine(configuration, self.id):
+                ready()
+                self._loop()
+                self._leave_all()
+                if not self._held:  # else it stays as it is, and the others take its runs when it is overdue
+                    _try(lambda: workers.set_state(ledger, self.id, WorkerState.STOPPED))
+        finally:
+            heart.stop()
+
+    def _loop(self) -> None:
+        if self.settings.only:
+            self._take_up(tenures.take(self.runtime.ledger, self.settings.only, self.id))
+        while not self._stopping.is_set():
+            self._collect()
+            if self.settings.only and not self._held:
+                return
+            _try(self._look)
+            self._stopping.wait(self.settings.look_seconds)
+
+    def _look(self) -> None:
+        from snaphold.engine import durable
+
+        ledger = self.runtime.ledger
+        for run in tenures.take_calls(ledger, self.id):
+            if run in self._held:
+                self._held[run].called = True
+                durable.wake_here(self._held[run].drive)
+        if time.monotonic() - self._swept >= self.settings.lease.total_seconds() / 5:
+            self._sweep()
+        while not self.settings.only and len(self._held) < self.settings.at_once and not self._stopping.is_set():
+            taken = tenures.take_next(ledger, self.id)
+            if taken is None:
+                return
+            self._take_up(taken)
+
+    def _sweep(self) -> None:
+        from snaphold.engine import shared
+
+        self._swept = time.monotonic()
+        for one in workers.sweep(self.runtime.ledger):
+            log.warning("%s was driven by the lost worker %s; it goes on elsewhere", one.run, one.worker)
+            shared.remove_queue(one.worker)
+
+    def _take_up(self, taken: Taken) -> None:
+        """Go on with a run. What keeps it from going on here gives it back, to be tried again."""
+        from snaphold.engine import shared
+
+        run = taken.tenant.run
+        try:
+            drive = self._drive_of(taken)
+            if drive is None:
+                self._give_back(taken, State.ENDED)
+                return
+            self._held[run] = _Held(taken, drive)
+            log.info("%s is driven here (fence %d)", run, taken.tenant.fence)
+            shared.take_up(drive, self.id)
+        except Exception as error:
+            self._held.pop(run, None)
+            log.error("%s cannot be driven here: %s", run, redact(str(error)))
+            if self.settings.only:
+                self._give_back(taken, State.LEFT)
+                raise
+            parked = isinstance(error, NotAuthorisedError)
+            self._give_back(taken, State.LEFT if parked else State.WAITING)
+
+    def _drive_of(self, taken: Taken) -> Drive | None:
+        runtime = self.runtime
+        ledger = runtime.ledger.guarded(tenures.guard_of(taken), taken.tenant.name)
+        run = find_run(ledger, taken.tenant.run)
+        if run.has_ended:
+            return None
+        if taken.plan_sha256 != run.plan_sha256:
+            raise LedgerError(
+                f"the plan of {run.id} was changed after the run was started",
+                "it does not have the SHA-256 that the register holds",
+                "find out who changed it; then cancel the run and start a new generation",
+            )
+        own = replace(runtime, ledger=ledger, actor=self._actor_of(run))
+        settings = self.settings
+        return Drive(own, plan_from(taken.plan), run, settings.listener, settings.stay_at_gates)
+
+    def _collect(self) -> None:
+        """Give back every run that has ended or was left."""
+        from snaphold.engine import shared
+
+        for run, held in list(self._held.items()):
+            if run not in held.drive.finished:
+                continue
+            if _try(lambda held=held: self._give_back(held.taken, self._state_after(held))):
+                shared.put_down(held.drive)
+                del self._held[run]
+
+    def _state_after(self, held: _Held) -> State:
+        drive, left = held.drive, held.drive.left.get(held.drive.run.id)
+        if left is None:
+            return State.ENDED
+        if left.cause is not None:
+            log.warning("%s was left: %s", drive.run.id, redact(str(left.cause)))
+        if self.settings.only:
+            return State.LEFT
+        if left.cause is not None:
+            return State.WAITING
+        return State.WAITING if left.waiting and not held.called else State.WANTED
+
+    def _give_back(self, taken: Taken, state: State) -> None:
+        again_in = self._until_asked_again(taken) if state is State.WAITING else None
+        tenures.let_go(self.runtime.ledger, taken, state, again_in=again_in)
+
+    def _until_asked_again(self, taken: Taken) -> timedelta:
+        """Return how long a waiting run can be let alone: until its next question runs out."""
+        ledger, now = self.runtime.ledger, self.runtime.clock.now()
+        run = find_run(ledger, taken.tenant.run)
+        if run.status is not RunStatus.WAITING:
+            return self.settings.again_in
+        mine = [one for one in ledger.records(Approval, run.incident) if one.run == run.id]
+        ends = [one.expires_at - now for one in mine if one.state is ApprovalState.WAITING]
+        return max(min(ends, default=self.settings.again_in), timedelta(0))
+
+    def _leave_all(self) -> None:
+        from snaphold.engine import durable
+
+        for held in self._held.values():
+            _try(lambda held=held: durable.leave(held.drive))
+        _try(lambda: workers.set_state(self.runtime.ledger, self.id, WorkerState.STOPPING))
+        deadline = time.monotonic() + GRACE_SECONDS
+        while self._held and time.monotonic() < deadline:
+            self._collect()
+            time.sleep(LOOK_SECONDS / 5)
+        for held in self._held.values():
+            log.warning("%s is still at a step; it goes on elsewhere once this worker counts as lost", held.drive.run.id)
+
+
+def _try(work: Callable[[], Any]) -> bool:
+    """Do what can be done again in a moment; return whether it was done."""
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001  it is logged, and the loop does it again
+        what = error if isinstance(error, SnapholdError) else f"{type(error).__name__}: {error}"
+        log.warning("%s", redact(str(what)))
+        return False
+    return True

@@ -1,0 +1,197 @@
+"""A worker in this process on a real PostgreSQL: gates that cost nothing, calls, cancels, stops, plans that were changed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from snaphold.domain.authority import Approval, ApprovalState
+from snaphold.domain.people import Actor
+from snaphold.engine import tenures, workers
+from snaphold.engine.driver import cancel_run, resume_run, wake_run
+from snaphold.engine.run import Run, RunStatus, find_run, is_driven
+from snaphold.engine.shared_runs import register_run
+from snaphold.engine.tenures import State
+from snaphold.engine.worker import Settings, Worker
+from snaphold.errors import BusyError, InputError, NotAuthorisedError
+from snaphold.ledger.schema import tenure
+from snaphold.runtime import Runtime
+from support.postgres import Postgres
+from support.run_lab import World, make_world, outcomes, plan_of
+
+pytestmark = pytest.mark.slow
+LONGEST_SECONDS = 120.0
+LONG_LEASE = timedelta(minutes=5)
+"""Nothing here is about being late, and a busy machine must not make it so."""
+GATE = """steps:
+  - {id: before, do: lab.start}
+  - {id: gate, approve: {ask: "Do it?", from: group/managers, within: 10m}}
+  - {id: after, do: lab.start, with: {asset: second}}
+"""
+SLOW = """steps:
+  - {id: one, do: lab.start, with: {says: wait}}
+  - {id: two, do: lab.start, with: {asset: second}}
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: Postgres) -> World:
+    """A world whose ledger and runs are in a PostgreSQL database of its own."""
+    monkeypatch.setenv("SNAPHOLD_TEST_DATABASE", postgres.url(postgres.create(postgres.prepared)))
+    return make_world(tmp_path, monkeypatch, database="env:SNAPHOLD_TEST_DATABASE")
+
+
+def until(what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def never(why: str) -> None:
+    """A worker here is never lost."""
+    raise AssertionError(why)
+
+
+@contextmanager
+def working(world: World, actor_of: Callable[[Run], Actor] | None = None) -> Generator[Worker, None, None]:
+    """Have a worker work for the length of the block."""
+    runtime = world.runtime()
+    settings = Settings(lease=LONG_LEASE, look_seconds=0.05, again_in=timedelta(seconds=1))
+    worker = Worker(runtime, actor_of or (lambda _: runtime.actor), settings, never)
+    thread = threading.Thread(target=worker.work)
+    thread.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        thread.join(LONGEST_SECONDS)
+        assert not thread.is_alive()
+
+
+def state(runtime: Runtime, run: str) -> str:
+    with runtime.ledger.reading() as connection:
+        return str(connection.execute(sa.select(tenure.c.state).where(tenure.c.run == run)).scalar_one())
+
+
+def test_a_run_at_a_gate_occupies_no_worker_and_goes_on_when_it_is_answered(world: World) -> None:
+    runtime = world.runtime()
+    run = register_run(runtime, plan_of(GATE))
+    with working(world) as worker:
+        until(lambda: state(runtime, run.id) == State.WAITING.value)
+        assert (worker.busy, find_run(runtime.ledger, run.id).status) == (False, RunStatus.WAITING)
+        world.vote(runtime.ledger.records(Approval)[0].id, "ben", "approved")
+        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+        until(lambda: state(runtime, run.id) == State.ENDED.value)
+    assert outcomes(find_run(runtime.ledger, run.id)) == [("before", "succeeded"), ("gate", "approved"), ("after", "succeeded")]
+    assert world.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1", "INC-1/trial.after/second/1"]
+
+
+def test_a_deadline_runs_on_while_no_worker_is_there(world: World) -> None:
+    runtime = world.runtime()
+    run = register_run(runtime, plan_of(GATE.replace("10m", "3s")))
+    with working(world):
+        until(lambda: state(runtime, run.id) == State.WAITING.value)
+    time.sleep(3.1)
+    with working(world):
+        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+    approval = runtime.ledger.records(Approval)[0]
+    assert approval.state is ApprovalState.EXPIRED
+    assert (approval.expires_at - approval.requested_at).total_seconds() == 3, "it was not begun anew"
+    assert world.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1"]
+
+
+def test_a_waiting_run_is_cancelled_without_a_worker_and_taken_by_none(world: World) -> None:
+    runtime = world.runtime()
+    run = register_run(runtime, plan_of(GATE))
+    with working(world):
+        until(lambda: state(runtime, run.id) == State.WAITING.value)
+    assert cancel_run(runtime, run.id).status is RunStatus.CANCELLED
+    with working(world):
+        until(lambda: state(runtime, run.id) == State.ENDED.value)
+    assert find_run(runtime.ledger, run.id).status is RunStatus.CANCELLED
+    assert world.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1"]
+
+
+def test_a_driven_run_stops_before_its_next_action_when_it_is_cancelled(world: World) -> None:
+    runtime = world.runtime()
+    run = register_run(runtime, plan_of(SLOW))
+    with working(world):
+        until(world.lab.vendor.starts)
+        assert is_driven(runtime.configuration, runtime.ledger, run.id)
+        with pytest.raises(BusyError, match="live process"):
+            resume_run(runtime, run.id)
+        assert cancel_run(runtime, run.id).status is RunStatus.RUNNING
+        world.lab.gate.set()
+        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+    assert find_run(runtime.ledger, run.id).status is RunStatus.CANCELLED
+    assert len(world.lab.vendor.starts()) == 1
+
+
+def test_a_worker_that_stops_in_order_hands_its_run_on_at_once(world: World) -> None:
+    runtime = world.runtime()
+    run = register_run(runtime, plan_of(SLOW))
+    with working(world) as first:
+        until(world.lab.vendor.starts)
+        first.stop()
+        until(lambda: workers.list_workers(runtime.ledger)[0].state == "stopping")
+        world.lab.gate.set()
+    assert (state(runtime, run.id), first.busy) == (State.WANTED.value, False)
+    with working(world):
+        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+    assert find_run(runtime.ledger, run.id).status is RunStatus.DONE
+    assert [line.state for line in workers.list_workers(runtime.ledger)] == ["stopped", "stopped"]
+    assert sorted(world.lab.vendor.starts()) == ["INC-1/trial.one/orders-db/1", "INC-1/trial.two/second/1"]
+
+
+def test_a_person_drives_a_run_here_and_leaves_it_at_the_gate_for_nobody_else(world: World) -> None:
+    run = world.start(plan_of(GATE), stay_at_gates=False)
+    assert run.status is RunStatus.WAITING
+    runtime = world.runtime()
+    assert state(runtime, run.id) == State.LEFT.value
+    with working(world):
+        time.sleep(0.5)
+        assert state(runtime, run.id) == State.LEFT.value
+    world.vote(runtime.ledger.records(Approval)[0].id, "ben", "approved")
+    assert wake_run(runtime, run.id) is False
+    assert resume_run(runtime, run.id, listener=world.listen).status is RunStatus.DONE
+    assert resume_run(runtime, run.id).status is RunStatus.DONE
+    with pytest.raises(InputError, match="exists already"):
+        world.start(plan_of(GATE))
+
+
+def test_a_person_waits_at_a_gate_and_the_answer_is_heard(world: World) -> None:
+    world.answers = {"gate": (("ben", "approved"),)}
+    assert world.start(plan_of(GATE)).status is RunStatus.DONE
+
+
+def test_a_plan_that_was_changed_in_the_database_is_not_driven(world: World) -> None:
+    runtime = world.runtime()
+    run = register_run(runtime, plan_of(GATE))
+    with psycopg.connect(world.configuration.database_url(), autocommit=True) as connection:
+        connection.execute("update snaphold.tenure set plan = replace(plan, 'lab.start', 'lab.write')")
+    with working(world):
+        until(lambda: state(runtime, run.id) == State.WAITING.value)
+    assert world.lab.calls == []
+    assert find_run(runtime.ledger, run.id).status is RunStatus.RUNNING
+
+
+def test_a_run_of_a_person_who_is_gone_is_left_for_a_person(world: World) -> None:
+    runtime = world.runtime()
+    run = register_run(runtime, plan_of(GATE))
+
+    def nobody(_run: Run) -> Actor:
+        raise NotAuthorisedError("the requester is gone")
+
+    with working(world, nobody):
+        until(lambda: state(runtime, run.id) == State.LEFT.value)
+    assert world.lab.calls == []
+    assert tenures.count_waiting(runtime.ledger) == 0
