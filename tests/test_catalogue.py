@@ -22,6 +22,7 @@ VERBS = frozenset(
     {
         "acknowledge",
         "add",
+        "ask",
         "check",
         "classify",
         "close",
