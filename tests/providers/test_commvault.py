@@ -17,7 +17,7 @@ from snaphold.domain.outcome import Outcome
 from snaphold.errors import CapacityError, InputError, NotAuthorisedError, ProviderError, UnknownOutcomeError
 from snaphold.providers.base import JobState
 from snaphold.providers.commvault_answers import Job
-from snaphold.providers.commvault_jobs import findings_of, state_of
+from snaphold.providers.commvault_jobs import findings_of, is_ours, state_of
 from snaphold.providers.commvault_keeping import HELD_UNTIL
 from snaphold.providers.commvault_refusals import inner_error
 from snaphold.providers.registry import check_connection
@@ -177,6 +177,13 @@ def test_a_job_of_another_account_is_none_of_ours(rig: ProductRig) -> None:
     estate = rig.simulator.estate
     estate.start(estate.subclients[0], "DOMAIN\\scheduler", "Full", f"snaphold:product-01:{KEY}")
     assert rig.provider().find_started(KEY) is None
+
+
+@pytest.mark.parametrize("name", ["snaphold", "SNAPHOLD", "EXAMPLE\\snaphold", "snaphold@example.org", ""])
+def test_our_account_is_known_however_commvault_writes_it(name: str) -> None:
+    job = Job.model_validate({"jobId": 1, "status": "Running", "userName": {"userName": name}})
+    assert is_ours(job, frozenset({"snaphold"}))
+    assert not is_ours(job, frozenset({"somebody"})) or not name
 
 
 def test_two_jobs_of_one_key_are_for_a_person_to_decide(rig: ProductRig) -> None:
@@ -352,6 +359,18 @@ def test_a_retained_job_is_not_deleted(rig: ProductRig) -> None:
         provider.delete(point)
     assert "2037-12-31" in str(caught.value.why)
     assert len(provider.restore_points()) == 1
+
+
+@pytest.mark.parametrize("until", [-1, 2**61, int(UNTIL.timestamp())])
+def test_a_retention_of_somebody_else_is_left_alone(rig: ProductRig, until: int) -> None:
+    provider, point = rig.restore_point()
+    job = rig.own_jobs()[0]
+    job.retained[ISOLATED] = until
+    provider.hold(point, "HOLD-1", on=False)
+    provider.set_retention(point, UNTIL)
+    with pytest.raises(ProviderError, match="is not deleted"):
+        provider.delete(point)
+    assert job.retained[ISOLATED] == until
 
 
 def test_a_job_on_which_others_depend_is_not_deleted(rig: ProductRig) -> None:

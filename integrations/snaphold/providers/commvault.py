@@ -212,7 +212,8 @@ class CommvaultProvider(VendorProvider):
             if not description:
                 raise silent_jobs("which restore points there are", [job.id])
             mark = read_mark(description)
-            if mark is None or mark.pool != self.pool.name or mark.key.split("/")[0] != self.incident:
+            parts = mark.key.split("/") if mark else []
+            if mark is None or mark.pool != self.pool.name or len(parts) != KEY_PARTS or parts[0] != self.incident:
                 continue
             point = self._status(job, mark).restore_point
             if point is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 class _Shape(BaseModel):
@@ -215,11 +215,19 @@ class CopyList(_Listed):
     copies: list[Copy]
 
 
+FOR_EVER = 2**62
+"""A retention that says no time: what is not understood is kept."""
+
+
+def _read_until(given: int) -> int:
+    return FOR_EVER if given < 0 else given
+
+
 class KeptJob(_Shape):
     """A job as one copy has it. `until` (seconds since 1970) is 0 when the plan alone decides."""
 
     id: int = Field(alias="jobId")
-    until: int = Field(default=0, alias="retainUntil")
+    until: Annotated[int, AfterValidator(_read_until)] = Field(default=0, alias="retainUntil")
     encrypted: bool | None = None
     checked: str = Field(default="", alias="strDataVerificationStatus")
     checked_on: str = Field(default="", alias="lastVerifiedOn")

@@ -14,7 +14,7 @@ from snaphold.domain.outcome import Outcome
 from snaphold.errors import InputError, ProviderError, UnknownOutcomeError
 from snaphold.providers.base import JobState
 from snaphold.providers.commvault_answers import Job, JobList, Started, SubclientEntity, TaskDetails
-from snaphold.providers.commvault_session import CommvaultSession
+from snaphold.providers.commvault_session import CommvaultSession, plain_name
 
 MARK = "snaphold:"
 PAGE_JOBS = 100
@@ -133,7 +133,7 @@ def _question(clients: Sequence[int], window: timedelta, offset: int, *, active:
 
 def own_jobs(session: CommvaultSession, clients: Sequence[int], window: timedelta) -> list[Job]:
     """Return the jobs that our own account started. Raises ProviderError when there are too many to look into."""
-    mine = [job for job in jobs_of_clients(session, clients, window) if _is_ours(job, session.user)]
+    mine = [job for job in jobs_of_clients(session, clients, window) if is_ours(job, session.users)]
     if len(mine) > MOST_READ:
         raise ProviderError(
             f"the account {session.user} started too many jobs",
@@ -143,9 +143,9 @@ def own_jobs(session: CommvaultSession, clients: Sequence[int], window: timedelt
     return mine
 
 
-def _is_ours(job: Job, user: str) -> bool:
-    """Return whether our account started a job; one that names nobody may be ours."""
-    return not job.user.name or job.user.name.rpartition("\\")[2].lower() == user.lower()
+def is_ours(job: Job, users: frozenset[str]) -> bool:
+    """Return whether one of our account's names started a job; one that names nobody may be ours."""
+    return not job.user.name or plain_name(job.user.name) in users
 
 
 def find_by_mark(session: CommvaultSession, jobs: Sequence[Job], mark: Mark) -> str | None:

@@ -68,9 +68,12 @@ def keep_until(session: CommvaultSession, job: Job, copies: Sequence[int], until
 
 
 def release(session: CommvaultSession, job: Job, copies: Sequence[int], until: datetime | None) -> None:
-    """Have every copy that holds a job keep it until then only, with None as long as its plan says."""
+    """Have every copy that holds a job keep it until then only, with None as long as its plan says.
+
+    A retention that is not our hold was set by somebody else, and is left alone.
+    """
     for copy in copies:
-        if require_kept(session, job, copy).until < int(HELD_UNTIL.timestamp()):
+        if require_kept(session, job, copy).until != int(HELD_UNTIL.timestamp()):
             continue
         if until is not None:
             _retain(session, job, copy, int(until.timestamp()))
@@ -110,11 +113,19 @@ def delete_from(session: CommvaultSession, job: Job, copies: Sequence[int], now:
 
 def _deletable(kept: KeptJob, copy: int, now: datetime) -> bool:
     if kept.until > now.timestamp():
-        until = format_time(datetime.fromtimestamp(kept.until, timezone.utc))
         raise ProviderError(
-            f"job {kept.id} is not deleted", f"copy {copy} retains it until {until}", "release the hold, or wait for that time"
+            f"job {kept.id} is not deleted",
+            f"copy {copy} retains it {_told(kept.until)}",
+            "release the hold, or wait for that time",
         )
     return True
+
+
+def _told(until: int) -> str:
+    try:
+        return f"until {format_time(datetime.fromtimestamp(until, timezone.utc))}"
+    except (OverflowError, ValueError, OSError):  # beyond the year 9999
+        return "for ever"
 
 
 def _operate(session: CommvaultSession, job: Job, copy: int, operation: str, until: int | None = None) -> None:

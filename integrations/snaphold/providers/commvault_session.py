@@ -38,6 +38,7 @@ class CommvaultSession:
         self._domain, self._user = domain, user
         self._password = credential(integration, "password", base)
         self._token = ""
+        self._told_user = ""
         self._lock = threading.Lock()
         ca_file = configuration.path(integration.ca_file) if integration.ca_file else None
         self._session = Session(
@@ -54,6 +55,11 @@ class CommvaultSession:
     def user(self) -> str:
         """As whom it signs in, without the domain."""
         return self._user
+
+    @property
+    def users(self) -> frozenset[str]:
+        """The plain names by which our account is known: as configured, and as Commvault told when it signed in."""
+        return frozenset(plain_name(name) for name in (self._user, self._told_user) if name)
 
     @property
     def host(self) -> str:
@@ -125,11 +131,16 @@ class CommvaultSession:
 
     def _take(self, answer: Answer, what: str) -> None:
         try:
-            token = read_answer(answer, Token, what).token
+            taken = read_answer(answer, Token, what)
         except UnknownOutcomeError as error:
             raise ProviderError(
                 f"{self.host} does not answer like Commvault", error.why, "check that url ends with /webconsole/api"
             ) from error
-        remember(token)
-        remember(token.removeprefix("QSDK "))
-        self._token = token
+        remember(taken.token)
+        remember(taken.token.removeprefix("QSDK "))
+        self._token, self._told_user = taken.token, taken.user or self._told_user
+
+
+def plain_name(user: str) -> str:
+    """Return an account's name without its domain, however that is written (DOMAIN\\user, user@domain), in lower case."""
+    return user.rpartition("\\")[2].partition("@")[0].lower()

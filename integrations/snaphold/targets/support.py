@@ -25,6 +25,7 @@ How it was proved:
 - `real system`: tests run against the product itself.
 - `vendor specification enforced`: tests run against our simulator, and every request and answer is checked against the
   vendor's own OpenAPI documents by an independent validator. Conflicts and ordering are ours.
+- `third-party client`: tests run against our simulator, and a client that is not ours reads its answers.
 - `vendor simulator`: tests run against a simulator that the vendor itself publishes; it copies no data.
 - `vendor documentation`: as before, but the vendor publishes only examples; answers are compared with those.
 
