@@ -42,14 +42,17 @@ VERBS = frozenset(
         "promote",
         "publish",
         "read",
+        "reconcile",
         "release",
         "report",
+        "restore",
         "revoke",
         "seal",
         "set",
         "show",
         "start",
         "synchronise",
+        "tighten",
         "verify",
     }
 )  # fmt: skip  a new verb is added here on purpose

@@ -17,6 +17,10 @@ SHIPPED = {
     "case": "case.schema.json",
     "custody": "custody-record.schema.json",
     "evidence": "evidence.schema.json",
+    "webhook-pagerduty": "webhook-pagerduty.schema.json",
+    "webhook-servicenow": "webhook-servicenow.schema.json",
+    "webhook-alertmanager": "webhook-alertmanager.schema.json",
+    "webhook-mapping": "webhook-mapping.schema.json",
 }
 """The file in `schemas/` of each document."""
 
@@ -51,4 +55,39 @@ def _incident() -> dict[str, Any]:
     return {"$schema": DIALECT, **schema_of(Incident), "title": "Snaphold incident"}
 
 
-_GENERATED: dict[str, Callable[[], dict[str, Any]]] = {"configuration": _configuration, "incident": _incident}
+def _pagerduty() -> dict[str, Any]:
+    from snaphold.fields import schema_of
+    from snaphold.platforms.pagerduty_webhook import PagerDutyDelivery
+
+    return {"$schema": DIALECT, **schema_of(PagerDutyDelivery), "title": "Delivery of PagerDuty (webhooks v3)"}
+
+
+def _servicenow() -> dict[str, Any]:
+    from snaphold.fields import schema_of
+    from snaphold.webhooks.servicenow import ServiceNowDelivery
+
+    return {"$schema": DIALECT, **schema_of(ServiceNowDelivery), "title": "Delivery of ServiceNow's business rule"}
+
+
+def _alertmanager() -> dict[str, Any]:
+    from snaphold.fields import schema_of
+    from snaphold.webhooks.alertmanager import AlertmanagerDelivery
+
+    return {"$schema": DIALECT, **schema_of(AlertmanagerDelivery), "title": "Delivery of the Prometheus Alertmanager"}
+
+
+def _mapping() -> dict[str, Any]:
+    from snaphold.fields import schema_of
+    from snaphold.webhooks.generic import WebhookMapping
+
+    return {"$schema": DIALECT, **schema_of(WebhookMapping), "title": "Mapping file of a generic webhook"}
+
+
+_GENERATED: dict[str, Callable[[], dict[str, Any]]] = {
+    "configuration": _configuration,
+    "incident": _incident,
+    "webhook-pagerduty": _pagerduty,
+    "webhook-servicenow": _servicenow,
+    "webhook-alertmanager": _alertmanager,
+    "webhook-mapping": _mapping,
+}

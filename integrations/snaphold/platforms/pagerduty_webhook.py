@@ -21,15 +21,29 @@ _SIGNATURE = re.compile(r"v1=([0-9a-f]{64})")
 _MOST_SIGNATURES = 20
 
 
-class WebhookSubject(BaseModel):
-    """The incident (or something else) that an event is about."""
+class WebhookReference(BaseModel):
+    """Something that an incident refers to: its service, its priority, or for a note the incident."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
-    id: str = ""
-    type: str = ""
-    title: str = ""
-    status: str = ""
+    id: str = Field(default="", max_length=200)
+    summary: str = Field(default="", max_length=1000)
+
+
+class WebhookSubject(BaseModel):
+    """The incident (or something else) that an event is about. `content` is that of a note, `message` of an update."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    id: str = Field(default="", max_length=200)
+    type: str = Field(default="", max_length=200)
+    title: str = Field(default="", max_length=10_000)
+    status: str = Field(default="", max_length=200)
     incident_key: str | None = None
+    urgency: str = Field(default="", max_length=200)
+    priority: WebhookReference | None = None
+    service: WebhookReference | None = None
+    incident: WebhookReference | None = None
+    content: str | None = None
+    message: str | None = None
 
 
 class WebhookEvent(BaseModel):
@@ -42,7 +56,9 @@ class WebhookEvent(BaseModel):
     data: WebhookSubject = WebhookSubject()
 
 
-class _Delivery(BaseModel):
+class PagerDutyDelivery(BaseModel):
+    """What PagerDuty posts."""
+
     model_config = ConfigDict(extra="ignore", frozen=True)
     event: WebhookEvent
 
@@ -64,7 +80,7 @@ def verify_webhook(body: bytes, header: str, secrets: Sequence[str]) -> None:
 def read_webhook(body: bytes) -> WebhookEvent:
     """Return the event of a verified delivery. Raises InputError when it has another shape."""
     try:
-        return _Delivery.model_validate_json(body).event
+        return PagerDutyDelivery.model_validate_json(body).event
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -20,7 +20,7 @@ from snaphold import __version__
 from snaphold.action import AnyAction, catalogue
 from snaphold.clock import format_time
 from snaphold.errors import DocumentError, Problem, SnapholdError
-from snaphold.service import actions, approvals, runs
+from snaphold.service import actions, approvals, runs, webhooks
 from snaphold.service.callers import Authenticated, Service
 from snaphold.service.description import action_operation, describe_api, metrics_operation, operation_of
 from snaphold.service.metrics import CONTENT_TYPE, Metrics
@@ -71,6 +71,7 @@ def build_app(service: Service, given: Mapping[str, AnyAction] | None = None) ->
     app.add_api_route("/v1/runs", runs.list_runs, methods=["GET"], **operation_of("list_runs"))
     app.add_api_route("/v1/runs", runs.start_run, methods=["POST"], **operation_of("start_run"))
     app.add_api_route("/v1/runs/{id}", runs.show_run, methods=["GET"], **operation_of("show_run"))
+    app.add_api_route("/v1/webhooks/{name}", webhooks.receive_delivery, methods=["POST"], **operation_of("receive_delivery"))
     app.openapi = lambda: describe_api(app, known)
     app.add_exception_handler(SnapholdError, _told)
     app.add_exception_handler(HTTPException, _refused)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
@@ -12,11 +14,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from snaphold.domain.people import Actor
 from snaphold.errors import NotAuthorisedError
 from snaphold.runtime import Runtime
+from snaphold.service.inbox import Inbox
 from snaphold.service.jobs import JobBoard
 from snaphold.service.problems import RequestError
 from snaphold.service.records import ApiToken
 from snaphold.service.refusals import RefusalLog
 from snaphold.service.tokens import note_use, recognise
+from snaphold.webhooks.receiver import Receiver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +38,10 @@ class Service:
     config: Path
     jobs: JobBoard
     refusals: RefusalLog
+    inbox: Inbox
+    receivers: Mapping[str, Receiver] = field(default_factory=dict[str, Receiver])
     longest_wait: float = LONGEST_WAIT_SECONDS
+    stopping: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True)

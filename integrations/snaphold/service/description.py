@@ -23,6 +23,7 @@ from snaphold.service.records import JobState
 from snaphold.service.runs import RunWanted
 
 SCHEMAS = "#/components/schemas/"
+SIGNATURE = "WebhookSignature"
 
 
 class FieldFault(BaseModel):
@@ -85,6 +86,15 @@ class RunList(BaseModel):
     runs: list[RunShown]
 
 
+class DeliveryShown(BaseModel):
+    """What became of a delivery at the door."""
+
+    state: str = Field(description="accepted, known (told before) or ignored.", examples=["accepted"])
+    why: str = Field(default="", description="Why it was left alone.")
+    delivery: str = Field(default="", examples=["HOOK-0123456789ab"])
+    incident: str = Field(default="", examples=["INC-2026-0042"])
+
+
 class HealthShown(BaseModel):
     """How the service is."""
 
@@ -132,6 +142,12 @@ _SHOWN: dict[str, tuple[str, str, type[BaseModel], tuple[int, ...]]] = {
     "answer_approval": ("approvals", "Approve or deny", ApprovalShown, (*_ERRORS_OF_ACTION, 404)),
     "list_runs": ("runs", "Runs", RunList, (401, 422, 500, 503, 507)),
     "start_run": ("runs", "Start a playbook", RunShown, _ERRORS_OF_ACTION),
+    "receive_delivery": (
+        "webhooks",
+        "Take a delivery of a webhook",
+        DeliveryShown,
+        (400, 401, 404, 408, 413, 415, 422, 500, 503, 507),
+    ),
     "show_run": ("runs", "A run with its steps", RunShown, _ERRORS_OF_READ),
 }
 _BODIES: dict[str, type[BaseModel]] = {"answer_approval": DecisionGiven, "start_run": RunWanted}
@@ -153,6 +169,11 @@ def operation_of(name: str) -> dict[str, Any]:
     if name == "start_run":
         responses[202] = _json_response("It was started", _ref(model), location=True)
         told["status_code"] = 202
+    if name == "receive_delivery":
+        responses[202] = _json_response("It is recorded, and is being worked on", _ref(model))
+        told["openapi_extra"] = {
+            "requestBody": _json_body({"type": "object"}, {}), "security": [{"HTTPBearer": []}, {SIGNATURE: []}],
+        }  # fmt: skip
     if name in _BODIES:
         body = _json_body({"$ref": _ref(_BODIES[name])}, _example(_BODIES[name]))
         told["openapi_extra"] = {"requestBody": body, **({"parameters": [_WHY]} if name == "start_run" else {})}
@@ -189,6 +210,10 @@ def describe_api(app: FastAPI, actions: Mapping[str, AnyAction]) -> dict[str, An
                                description="Incident backups: every action of Snaphold, with tokens, jobs, approvals "
                                "and runs. Errors are problem documents (RFC 9457).")  # fmt: skip
         document["components"].setdefault("schemas", {}).update(_schemas(actions))
+        document["components"].setdefault("securitySchemes", {})[SIGNATURE] = {
+            "type": "apiKey", "in": "header", "name": "X-Snaphold-Signature",
+            "description": "v1=HEX: HMAC-SHA256 of the body; PagerDuty sends X-PagerDuty-Signature.",
+        }  # fmt: skip
         document["info"]["license"] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
         app.openapi_schema = document
     return app.openapi_schema
@@ -196,7 +221,17 @@ def describe_api(app: FastAPI, actions: Mapping[str, AnyAction]) -> dict[str, An
 
 def _schemas(actions: Mapping[str, AnyAction]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for model in (HealthShown, CallerShown, JobShown, ApprovalList, ApprovalShown, RunList, RunShown, ProblemDocument):
+    for model in (
+        DeliveryShown,
+        HealthShown,
+        CallerShown,
+        JobShown,
+        ApprovalList,
+        ApprovalShown,
+        RunList,
+        RunShown,
+        ProblemDocument,
+    ):
         _add(found, model, "serialization")
     for model in (Incident, DecisionGiven, RunWanted):
         _add(found, model, "validation")

@@ -1,7 +1,8 @@
-"""The process that drives one run for the service: `python -m snaphold.service.drive_run CONFIG TOKEN-ID DESCRIPTOR`.
+"""The process that drives one run for the service: `python -m snaphold.service.drive_run CONFIG PRINCIPAL DESCRIPTOR`.
 
-The plan comes on standard input. It acts for the person of the token, with the token's roles, as long as that token was
-good when the process began. Whoever may start this may open the ledger's file anyway.
+The plan comes on standard input. The principal is a token's id or a webhook (`webhook:NAME`). The process acts for the
+person of the token, with the token's roles, as long as that token was good when it began; or for the person of the webhook.
+Whoever may start this may open the ledger's file anyway.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from snaphold.ledger import open_ledger
 from snaphold.recorded import record_error
 from snaphold.runtime import Runtime
 from snaphold.secrets import redact
-from snaphold.service.tokens import actor_of_token
+from snaphold.service.principals import actor_of_principal
 
 log = logging.getLogger("snaphold.service.drive_run")
 _WORDS = 4
@@ -38,7 +39,7 @@ def main(words: list[str]) -> int:
     try:
         configuration, clock = load_configuration(config), SystemClock()
         ledger = open_ledger(configuration, clock)
-        actor = actor_of_token(configuration, ledger, token, clock.now())
+        actor = actor_of_principal(configuration, ledger, token, clock.now())
         plan = plan_from(json.loads(sys.stdin.buffer.read()))
         run = start_run(Runtime(configuration, ledger, clock, actor), plan)
     except SnapholdError as error:

@@ -25,9 +25,27 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 async def read_document(request: Request) -> dict[str, Any]:
     """Return the JSON object in a request's body. Raises RequestError (400, 408, 413, 415)."""
+    data = await read_body(request)
+    try:
+        return parse_object(data)
+    except InputError as error:
+        raise RequestError(400, error.what, error.why, error.do) from error
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the raw body of a request that says it is JSON, unread. Raises RequestError (408, 413, 415)."""
+    return await _read(request, "application/json")
+
+
+async def read_form(request: Request) -> bytes:
+    """Return the raw body of a request that says it is a form, unread. Raises RequestError (408, 413, 415)."""
+    return await _read(request, "application/x-www-form-urlencoded")
+
+
+async def _read(request: Request, wanted: str) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise RequestError(415, f"the body is {kind or 'of no type'}", "only application/json is understood")
+    if kind != wanted:
+        raise RequestError(415, f"the body is {kind or 'of no type'}", f"only {wanted} is understood")
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > DRAINED_BYTES:
         raise _too_large()
@@ -35,10 +53,7 @@ async def read_document(request: Request) -> dict[str, Any]:
         data = await asyncio.wait_for(_receive(request), BODY_WITHIN_SECONDS)
     except asyncio.TimeoutError as error:
         raise RequestError(408, "the body came too slowly", f"not within {BODY_WITHIN_SECONDS:g} s") from error
-    try:
-        return parse_object(data)
-    except InputError as error:
-        raise RequestError(400, error.what, error.why, error.do) from error
+    return data
 
 
 async def _receive(request: Request) -> bytes:

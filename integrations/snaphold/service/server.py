@@ -27,9 +27,12 @@ from snaphold.ledger import open_ledger
 from snaphold.runtime import Runtime
 from snaphold.service.app import build_app
 from snaphold.service.callers import LONGEST_WAIT_SECONDS, Service
+from snaphold.service.inbox import Inbox
 from snaphold.service.jobs import JobBoard
+from snaphold.service.keeper import Keeper
 from snaphold.service.records import ApiToken
 from snaphold.service.refusals import RefusalLog
+from snaphold.webhooks.receiver import open_receivers
 
 MOST_CONNECTIONS = 256
 GRACE_SECONDS = 25
@@ -75,7 +78,11 @@ class Listening:
         actions: Mapping[str, AnyAction] | None = None,
     ) -> None:
         _check(runtime, place)
-        self.service = Service(runtime, config, JobBoard(runtime.ledger), RefusalLog(runtime.ledger), longest_wait)
+        inbox, receivers = Inbox(runtime, config), open_receivers(runtime.configuration)
+        self.service = Service(
+            runtime, config, JobBoard(runtime.ledger), RefusalLog(runtime.ledger), inbox, receivers, longest_wait
+        )
+        self.keeper = Keeper(runtime, inbox)
         settings = uvicorn.Config(
             build_app(self.service, actions),
             log_config=None,
@@ -107,7 +114,11 @@ class Listening:
         """
         with _Quiet(self.stop):
             ready()
+            self.service.inbox.open()
+            self.keeper.open()
             self._server.run(sockets=[self._socket])
+        self.keeper.close()
+        self.service.inbox.close()
         left = self.service.jobs.wait_for_all(GRACE_SECONDS)
         self.service.refusals.close()
         return left

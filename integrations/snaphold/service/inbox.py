@@ -1,0 +1,194 @@
+"""Works on accepted deliveries in the background, those of one incident one after the other, also after a restart."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import queue
+import threading
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from snaphold.clock import format_duration
+from snaphold.errors import InputError, NotAuthorisedError, SnapholdError
+from snaphold.execute import action_key, execute
+from snaphold.incident_register import remember_incident
+from snaphold.ledger.entry import Event, NewEntry
+from snaphold.platforms.base import CaseStatus
+from snaphold.recorded import redact_record
+from snaphold.runtime import Runtime
+from snaphold.secrets import redact
+from snaphold.service.principals import actor_of_webhook
+from snaphold.service.records import CaseStatusSeen, DeliveryState, WebhookDelivery
+from snaphold.service.webhook_runs import start_runs
+from snaphold.webhooks.triggers import ScheduleOrder
+
+WORKERS = 4
+MOST_WAITING = 10_000
+MOST_ATTEMPTS = 6
+FIRST_WAIT_SECONDS = 2.0
+log = logging.getLogger(__name__)
+StartRuns = Callable[[Runtime, Path, WebhookDelivery], tuple[str, ...]]
+
+
+class Inbox:
+    """The deliveries that this service works on. What is not done when it ends is done by the next one."""
+
+    def __init__(self, runtime: Runtime, config: Path, *, start: StartRuns = start_runs) -> None:
+        self._runtime = runtime
+        self._config = config
+        self._start = start
+        self._queues: list[queue.Queue[str]] = [queue.Queue() for _ in range(WORKERS)]
+        self._threads: list[threading.Thread] = []
+        self._later: list[tuple[float, str, str]] = []
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+
+    def open(self) -> None:
+        """Begin to work, first on what an earlier service left."""
+        for waiting in self._queues:
+            thread = threading.Thread(target=self._work, args=(waiting,), daemon=True, name="webhook deliveries")
+            self._threads.append(thread)
+            thread.start()
+        for delivery in self._runtime.ledger.records(WebhookDelivery):
+            if delivery.state is DeliveryState.ACCEPTED:
+                self.add(delivery)
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Begin nothing more and wait for what is at work, for so many seconds at most."""
+        self._ended.set()
+        for waiting in self._queues:
+            waiting.put("")
+        for thread in self._threads:
+            thread.join(seconds)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that no more should be accepted."""
+        return sum(waiting.qsize() for waiting in self._queues) >= MOST_WAITING
+
+    def add(self, delivery: WebhookDelivery) -> None:
+        """Have a recorded delivery worked on."""
+        self._queues[zlib.crc32(delivery.incident.encode()) % WORKERS].put(delivery.id)
+
+    def repeat_due(self) -> None:
+        """Have those worked on again whose time to wait after a fault is over. To be called every few seconds."""
+        now = self._runtime.clock.now().timestamp()
+        with self._lock:
+            while self._later and self._later[0][0] <= now:
+                _, incident, id = heapq.heappop(self._later)
+                self._queues[zlib.crc32(incident.encode()) % WORKERS].put(id)
+
+    def work_on(self, id: str) -> WebhookDelivery | None:
+        """Do what a delivery asks for and return it as it stands then; None when it is not (any more) to be done."""
+        delivery = self._runtime.ledger.record(WebhookDelivery, id)
+        if delivery is None or delivery.state is not DeliveryState.ACCEPTED:
+            return None
+        faults: list[SnapholdError] = []
+        findings: list[str] = []
+        runs: tuple[str, ...] = ()
+        try:
+            runtime = replace(self._runtime, actor=actor_of_webhook(self._runtime.configuration, delivery.webhook))
+            if delivery.schedules or delivery.playbooks:
+                remember_incident(delivery.declared, runtime.ledger, runtime.actor, runtime.clock)
+            for order in delivery.schedules:
+                _guarded(lambda order=order: _change_schedule(order, delivery, runtime), faults, findings)
+            if delivery.playbooks:
+                runs = self._start(runtime, self._config, delivery)
+            findings += _hand_over_status(delivery, runtime)
+        except SnapholdError as error:
+            faults.append(error)
+        return self._settle(delivery, runs, faults, findings)
+
+    def _work(self, waiting: queue.Queue[str]) -> None:
+        while True:
+            id = waiting.get()
+            if self._ended.is_set():
+                return
+            try:
+                self.work_on(id)
+            except Exception:
+                # It stays accepted in the register: the next service takes it up, and says again what is wrong.
+                log.exception("the delivery %s could not be worked on", id)
+
+    def _settle(
+        self, delivery: WebhookDelivery, runs: tuple[str, ...], faults: list[SnapholdError], findings: list[str]
+    ) -> WebhookDelivery:
+        attempts = delivery.attempts + 1
+        lasting = all(isinstance(error, (InputError, NotAuthorisedError)) for error in faults)
+        again = bool(faults) and not lasting and attempts < MOST_ATTEMPTS
+        state = DeliveryState.ACCEPTED if again else DeliveryState.FAILED if faults else DeliveryState.DONE
+        told = [*findings, *(redact(f"{error.what}: {error.why}" if error.why else error.what) for error in faults)]
+        now = self._runtime.clock.now()
+        after = redact_record(delivery.model_copy(update={
+            "state": state, "runs": runs, "findings": tuple(told), "attempts": attempts, "ended_at": None if again else now,
+        }))  # fmt: skip
+        actor = self._runtime.actor
+        entry = NewEntry(
+            event=Event.SERVICE, actor=actor.id, login=actor.login, incident=after.incident, action="webhook.work",
+            detail={"delivery": after.id, "state": state.value, "runs": list(runs), "findings": told, "attempt": attempts},
+        )  # fmt: skip
+        self._runtime.ledger.append(entry, [after])
+        if again:
+            with self._lock:
+                wait = FIRST_WAIT_SECONDS * 2**delivery.attempts
+                heapq.heappush(self._later, (now.timestamp() + wait, after.incident, after.id))
+        elif faults:
+            log.error("the delivery %s of %s failed: %s", after.id, after.webhook, "; ".join(told))
+        return after
+
+
+def _guarded(act: Callable[[], list[str]], faults: list[SnapholdError], findings: list[str]) -> None:
+    """Do one part; a fault of it does not keep the others from being done."""
+    try:
+        findings += act()
+    except SnapholdError as error:
+        faults.append(error)
+
+
+def _change_schedule(order: ScheduleOrder, delivery: WebhookDelivery, runtime: Runtime) -> list[str]:
+    from snaphold.action import find_action
+
+    name = "schedule.tighten" if order.firing else "schedule.restore"
+    given: dict[str, object] = {"reason": order.alert}
+    if order.firing:
+        given |= {"asset": order.asset, "every": format_duration(order.every), "lasts": format_duration(order.lasts)}
+    else:
+        given["assets"] = [order.asset]
+    key = action_key(find_action(name), given, delivery.incident, f"{order.trigger}.{delivery.id}")
+    context = runtime.context(delivery.declared, justification=f"Trigger {order.trigger}, delivery {delivery.id}", key=key)
+    result = execute(name, given, replace(context, retry_failed=True))
+    return result.findings
+
+
+def _hand_over_status(delivery: WebhookDelivery, runtime: Runtime) -> list[str]:
+    """Tell who follows the case; without an integration nobody can be asked, and the word is only kept."""
+    if delivery.status is None or delivery.status is CaseStatus.UNKNOWN:
+        return []
+    webhook = next(hook for hook in runtime.configuration.webhooks if hook.name == delivery.webhook)
+    if webhook.integration is not None:
+        from snaphold.case_loop import on_status
+
+        try:
+            answer = on_status(runtime, delivery.incident, webhook.integration, delivery.status)
+        except SnapholdError as error:
+            # The case loop keeps account of it, and looks again by itself.
+            return [redact(f"{error.what}: {error.why}" if error.why else error.what)]
+        return [] if answer.looked else [answer.why]
+    at = delivery.occurred_at or delivery.received_at
+    before = runtime.ledger.record(CaseStatusSeen, delivery.incident)
+    if before is not None and before.occurred_at > at:
+        return []
+    seen = CaseStatusSeen(
+        id=delivery.incident, incident=delivery.incident, webhook=delivery.webhook, status=delivery.status,
+        vendor_status=delivery.vendor_status, occurred_at=at,
+    )  # fmt: skip
+    actor = runtime.actor
+    entry = NewEntry(
+        event=Event.SERVICE, actor=actor.id, login=actor.login, incident=delivery.incident, action="webhook.status",
+        detail={"delivery": delivery.id, "status": seen.status.value, "vendor_status": seen.vendor_status},
+    )  # fmt: skip
+    runtime.ledger.append(entry, [seen])
+    return []
