@@ -18,7 +18,7 @@ from support.golden import ROOT
 from support.needs import missing
 
 USER, PASSWORD = "backup@vsphere.local", "simulated-password"
-_SOURCE = Path(__file__).with_name("vsphere_simulator") / "main.go"
+_SOURCE = Path(__file__).with_name("govmomi_vcenter") / "main.go"
 _PACKAGES = Path("/usr/share/gocode")
 _FOLDER = ROOT / "build/vsim"
 _BUILD_SECONDS = 280
