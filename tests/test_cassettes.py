@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
+from snaphold.config import Configuration
 from snaphold.platforms.registry import open_platform
 from snaphold.simulators.registry import simulators
-from support.cassette_scenes import PLAYED_SECRET, SCENES, results_path
+from support.cassette_scenes import PLAYED_SECRET, SCENES, results_path, set_played_credentials
 from support.cassettes import FOLDER, HIDDEN, clean_body, path_of, secrets_in
 from support.golden import Golden
+from support.incident_context import make_context
 from support.quick_retries import no_pauses
 
 _PUBLIC = frozenset({"username", "from"})
@@ -57,17 +59,27 @@ def test_an_adapter_does_the_same_from_a_cassette(name: str, tmp_path: Path, mon
 def test_a_cassette_plays_with_vcrpy_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     import vcr
 
-    from snaphold.config import Configuration
-
     kept = json.loads(results_path("pagerduty").read_text(encoding="utf-8"))
     configuration = Configuration.model_validate(kept["configuration"])
     integration = configuration.integrations[0]
-    for reference in integration.credentials.values():
-        monkeypatch.setenv(reference.removeprefix("env:"), PLAYED_SECRET)
+    set_played_credentials(configuration, monkeypatch)
     play: Any = vcr.use_cassette
     with play(str(path_of("pagerduty")), record_mode="none", match_on=("method", "scheme", "host", "path")):
         case = open_platform(integration, configuration).read_incident(kept["reference"])
     assert case.title == "Ransomware on the file server"
+
+
+@pytest.mark.parametrize("name", ["pagerduty", "servicenow"])
+def test_an_action_as_a_soar_calls_it_runs_from_a_cassette(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from snaphold.actions.incident import ReadIncident, read
+
+    scene = SCENES[name](name)
+    kept = json.loads(results_path(name).read_text(encoding="utf-8"))
+    configuration = Configuration.model_validate(kept["configuration"]).placed_at(tmp_path)
+    set_played_credentials(configuration, monkeypatch)
+    with scene.recorder.playing():
+        answer = read(ReadIncident(reference=kept["reference"]), make_context(configuration=configuration))
+    assert (answer.title, answer.status) == ("Ransomware on the file server", "open")
 
 
 @pytest.mark.parametrize("name", sorted(SCENES))

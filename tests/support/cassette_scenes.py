@@ -59,8 +59,7 @@ class Scene(ABC):
         kept = json.loads(results_path(self.name).read_text(encoding="utf-8"))
         self.configuration, self.reference = kept["configuration"], kept["reference"]
         configuration = Configuration.model_validate(self.configuration).placed_at(folder)
-        for name, reference in configuration.integrations[0].credentials.items():
-            monkeypatch.setenv(reference.removeprefix("env:"), USER if name == "username" else PLAYED_SECRET)
+        set_played_credentials(configuration, monkeypatch)
         with self.recorder.playing() as cassette:
             self.steps(configuration, lambda: None)
         return cassette
@@ -86,6 +85,13 @@ class Scene(ABC):
         """Return configuration, incident and results as JSON, without times."""
         told = {"configuration": self.configuration, "reference": self.reference, "results": self.results}
         return without_times(json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False)) + "\n"
+
+
+def set_played_credentials(configuration: Configuration, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the integrations credentials that are none; only the user's name is said in the clear."""
+    for integration in configuration.integrations:
+        for name, reference in integration.credentials.items():
+            monkeypatch.setenv(reference.removeprefix("env:"), USER if name == "username" else PLAYED_SECRET)
 
 
 def results_path(name: str) -> Path:
