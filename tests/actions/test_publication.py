@@ -24,13 +24,12 @@ from snaphold.errors import InputError, ProviderError
 from support.backup_site import make_site
 from support.incident_context import NOW, RegisterOnlyLedger, make_context
 from support.quick_retries import no_pauses
-from support.veeam_rig import ProductRig, no_waiting
+from support.veeam_rig import ProductRig
 
 
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[ProductRig]:
     no_pauses(monkeypatch)
-    no_waiting(monkeypatch)
     made = ProductRig(tmp_path)
     yield made
     made.close()

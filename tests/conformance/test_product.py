@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from snaphold.clock import SystemClock
 from snaphold.domain.outcome import Outcome
 from snaphold.errors import InputError, ProviderError
 from snaphold.providers.base import Description, JobState, Support, Verb
-from snaphold.providers.registry import check_connection, describe_products, product_names
+from snaphold.providers.registry import check_connection, describe_products, open_provider, product_names
 from support.quick_retries import no_pauses
 from support.vendor_rigs import ASSET, INCIDENT, KEY, VendorRig, finished, rig_of
 
@@ -145,6 +146,36 @@ def test_an_unsupported_verb_refuses_with_its_reason(rig: VendorRig, tmp_path: P
             with pytest.raises(ProviderError) as refused:
                 call()
             assert refused.value.why == capability.detail
+
+
+def test_a_publication_is_the_same_when_it_is_asked_for_again_and_ends_once(rig: VendorRig) -> None:
+    provider, point = rig.restore_point()
+    if provider.describe().capabilities[Verb.PUBLISH].support is Support.UNSUPPORTED:
+        return
+    first = provider.publish(point, "case")
+    assert rig.provider().publish(point, "case") == first
+    assert first.reference
+    assert first.address
+    provider.end_publication(first.reference)
+    rig.provider().end_publication(first.reference)
+    assert [(item.id, item.reference) for item in provider.restore_points()] == [(point.id, point.reference)]
+
+
+def test_a_mark_of_infection_keeps_the_restore_point(rig: VendorRig) -> None:
+    provider, point = rig.restore_point()
+    if provider.describe().capabilities[Verb.MARK_INFECTED].support is Support.UNSUPPORTED:
+        return
+    marked = provider.mark_infected(point, "Ransom note")
+    assert (marked.id, marked.reference, marked.key) == (point.id, point.reference, point.key)
+    assert rig.provider().mark_infected(marked, "Ransom note") == marked
+
+
+def test_a_pool_without_its_connection_is_told(rig: VendorRig) -> None:
+    configuration = rig.configuration
+    for name in (None, "nobody"):
+        pool = rig.pool.model_copy(update={"integration": name})
+        with pytest.raises(InputError, match="integration"):
+            open_provider(pool, configuration, INCIDENT, SystemClock())
 
 
 def test_a_job_of_nobody_is_named(rig: VendorRig) -> None:

@@ -30,7 +30,7 @@ from snaphold.providers.veeam_session import VeeamSession, forget_sign_ins
 from snaphold.simulators.faults import FOR_EVER, Fault
 from snaphold.simulators.veeam_world import LOCKED, REPOSITORY
 from support.quick_retries import no_pauses
-from support.veeam_rig import MACHINE, ProductRig, no_waiting
+from support.veeam_rig import MACHINE, ProductRig
 from support.vendor_rigs import ASSET, KEY, finished
 
 
@@ -38,7 +38,6 @@ from support.vendor_rigs import ASSET, KEY, finished
 @pytest.fixture(params=["1.2-rev1", pytest.param("1.3-rev1", marks=pytest.mark.slow), "1.3-rev2"])
 def rig(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[ProductRig]:
     no_pauses(monkeypatch)
-    no_waiting(monkeypatch)
     made = ProductRig(tmp_path, request.param)
     yield made
     made.close()
@@ -47,7 +46,6 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.fixture
 def newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[ProductRig]:
     no_pauses(monkeypatch)
-    no_waiting(monkeypatch)
     made = ProductRig(tmp_path)
     yield made
     made.close()

@@ -20,7 +20,7 @@ from snaphold.providers.veeam_session import forget_sign_ins
 from snaphold.simulators.faults import FOR_EVER, KINDS, Fault
 from snaphold.simulators.veeam import Simulator
 from support.quick_retries import no_pauses
-from support.veeam_rig import ProductRig, no_waiting
+from support.veeam_rig import ProductRig
 from support.vendor_rigs import ASSET, KEY, finished
 
 TIMEOUT = timedelta(seconds=0.25)
@@ -41,7 +41,6 @@ class Story:
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[ProductRig]:
     no_pauses(monkeypatch)
-    no_waiting(monkeypatch)
     monkeypatch.setattr(veeam_publication, "LOOKS", 4)
     made = ProductRig(tmp_path)
     yield made

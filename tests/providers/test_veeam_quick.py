@@ -15,7 +15,7 @@ from snaphold.http_guard import forget_everything
 from snaphold.providers.base import BackupOrder, JobState, Provider
 from snaphold.simulators.faults import FOR_EVER, KINDS, Fault
 from support.quick_retries import no_pauses
-from support.veeam_rig import MACHINE, ProductRig, no_waiting
+from support.veeam_rig import MACHINE, ProductRig
 from support.vendor_rigs import KEY, finished
 
 TIMEOUT = timedelta(seconds=0.25)
@@ -38,7 +38,6 @@ def newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Product
 def quick_rig(folder: Path, monkeypatch: pytest.MonkeyPatch, revision: str) -> ProductRig:
     """Return a server on which the machine was backed up by its regular job an hour ago, and a pool that allows it."""
     no_pauses(monkeypatch)
-    no_waiting(monkeypatch)
     rig = ProductRig(folder, revision)
     rig.pool_extra["quick_backup"] = "incremental"
     rig.world.run_job(regular(rig), full=True)

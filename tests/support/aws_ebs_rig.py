@@ -22,7 +22,7 @@ class ProductRig(VendorRig):
         self.instance = self.world.run_instance(ASSET)
         self.world.calls.clear()
         self.address = self.world.url
-        self.settings: dict[str, str] = {}
+        self.settings: dict[str, str] = {"publish_to": "333333333333"}
 
     def close(self) -> None:
         self.world.close()

@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import ClassVar
 
-import pytest
-
 from snaphold.config import Integration
 from snaphold.providers import veeam_backup, veeam_publication
 from snaphold.providers.veeam_session import forget_sign_ins
@@ -25,7 +23,7 @@ _DOCUMENTS = {"1.3-rev1": "veeam/vbr-1.3-rev1.poly.json", "1.3-rev2": "veeam/vbr
 
 
 class ProductRig(VendorRig):
-    """Veeam in its newest revision; `revision` makes it an older server."""
+    """Veeam in its newest revision; `revision` makes it an older server. The adapter looks again at once."""
 
     kind: ClassVar[str] = "veeam"
     location: ClassVar[str] = REPOSITORY
@@ -33,6 +31,8 @@ class ProductRig(VendorRig):
     def __init__(self, folder: Path, revision: str = "1.3-rev2") -> None:
         super().__init__(folder)
         forget_sign_ins()
+        self._pauses = veeam_backup.LOOK_PAUSE_SECONDS, veeam_publication.LOOK_PAUSE_SECONDS
+        veeam_backup.LOOK_PAUSE_SECONDS = veeam_publication.LOOK_PAUSE_SECONDS = 0.0
         self.revision = revision
         self.settings: dict[str, str] = {"hosts": HOST}
         self.pool_extra: dict[str, str] = {"locked_repository": LOCKED, "investigators": "192.0.2.9, 2001:db8::9"}
@@ -47,6 +47,7 @@ class ProductRig(VendorRig):
 
     def close(self) -> None:
         self.server.close()
+        veeam_backup.LOOK_PAUSE_SECONDS, veeam_publication.LOOK_PAUSE_SECONDS = self._pauses
 
     @property
     def integration(self) -> Integration:
@@ -87,9 +88,3 @@ class ProductRig(VendorRig):
                 check_exchange(exchange, load_api(document), also_answer=documented)
             assert exchange.call.headers.get("x-api-version") in ("1.2-rev1", self.revision)
         return len(self.server.exchanges)
-
-
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the adapter look again at once."""
-    monkeypatch.setattr(veeam_backup, "LOOK_PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(veeam_publication, "LOOK_PAUSE_SECONDS", 0.0)
