@@ -269,6 +269,7 @@ def test_verification_tells_what_is_gone(rig: ProductRig) -> None:
 # ---- what does not fit ----
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_vault_must_fit_what_is_asked(rig: ProductRig) -> None:
     rig.settings["delete_after"] = "30d"
     rig.world.vault = {"Locked": True, "MinRetentionDays": 90}
@@ -279,6 +280,7 @@ def test_the_lock_of_a_vault_must_fit_what_is_asked(rig: ProductRig) -> None:
     assert rig.provider().check_health().fit
 
 
+@pytest.mark.slow
 def test_a_vault_that_does_not_exist_is_named(rig: ProductRig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(rig), "location", "elsewhere")
     health = rig.provider().check_health()
@@ -286,6 +288,7 @@ def test_a_vault_that_does_not_exist_is_named(rig: ProductRig, monkeypatch: pyte
     assert "elsewhere" in health.reasons[0]
 
 
+@pytest.mark.slow
 def test_a_resource_of_another_region_is_refused(rig: ProductRig, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = RESOURCE.replace("eu-west-1", "us-east-1")
     monkeypatch.setattr(rig, "workloads", lambda: {"my-aws-backup": elsewhere})
@@ -293,6 +296,7 @@ def test_a_resource_of_another_region_is_refused(rig: ProductRig, monkeypatch: p
         rig.provider().find_workload(rig.asset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
@@ -310,6 +314,7 @@ def test_wrong_settings_are_named_before_anything_is_sent(rig: ProductRig, setti
     assert rig.world.server.said == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("refusal", "kind", "text"),
     [
@@ -329,6 +334,7 @@ def test_refusals_of_a_start_differ(rig: ProductRig, refusal: Refusal, kind: typ
     assert rig.started() == 0
 
 
+@pytest.mark.slow
 def test_rights_to_read_that_lack_are_named(rig: ProductRig) -> None:
     rig.world.server.refuse["ListLegalHolds"] = Refusal("AccessDeniedException", "No.", 403)
     (missing,) = check_connection(rig.integration, rig.configuration).missing
@@ -338,6 +344,7 @@ def test_rights_to_read_that_lack_are_named(rig: ProductRig) -> None:
 # ---- a bad network ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", QUICK)
 def test_a_start_of_which_the_answer_is_lost_begins_one_job(rig: ProductRig, proxy: FaultProxy, fault: str) -> None:
     rig.world.points_at_once = False
@@ -375,6 +382,7 @@ def test_a_fault_that_stays_is_never_a_success(rig: ProductRig, proxy: FaultProx
     proxy.faults.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", [b"DELETE ", b"POST /tags/", b"POST /legal-holds"])
 @pytest.mark.parametrize("fault", ["gateway_html", "empty_200"])
 def test_a_page_of_a_gateway_is_not_taken_for_an_answer(rig: ProductRig, proxy: FaultProxy, fault: str, call: bytes) -> None:

@@ -129,11 +129,13 @@ def test_too_many_calls_are_waited_out(rig: ProductRig) -> None:
 # ---- workloads ----
 
 
+@pytest.mark.slow
 def test_an_instance_is_found_by_its_id_too(rig: ProductRig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rig, "workloads", lambda: {"my-aws": rig.instance})
     assert rig.provider().find_workload(rig.asset).reference == rig.instance
 
 
+@pytest.mark.slow
 def test_a_name_that_two_instances_bear_is_not_guessed(rig: ProductRig) -> None:
     second = rig.world.run_instance(ASSET)
     with pytest.raises(ProviderError, match="more than one instance") as caught:
@@ -141,12 +143,14 @@ def test_a_name_that_two_instances_bear_is_not_guessed(rig: ProductRig) -> None:
     assert second in str(caught.value)
 
 
+@pytest.mark.slow
 def test_an_id_that_does_not_exist_is_named(rig: ProductRig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rig, "workloads", lambda: {"my-aws": "i-0123456789abcdef0"})
     with pytest.raises(ProviderError, match="i-0123456789abcdef0"):
         rig.provider().find_workload(rig.asset)
 
 
+@pytest.mark.slow
 def test_an_instance_that_is_gone_is_told_as_such(rig: ProductRig) -> None:
     rig.world.client().terminate_instances(InstanceIds=[rig.instance])
     with pytest.raises(ProviderError, match="EC2 has no instance") as caught:
@@ -157,6 +161,7 @@ def test_an_instance_that_is_gone_is_told_as_such(rig: ProductRig) -> None:
 # ---- locks ----
 
 
+@pytest.mark.slow
 def test_retention_is_a_lock_that_is_never_shortened(rig: ProductRig) -> None:
     provider, point = rig.restore_point()
     kept = provider.set_retention(point, in_days(30))
@@ -170,6 +175,7 @@ def test_retention_is_a_lock_that_is_never_shortened(rig: ProductRig) -> None:
     assert locked_until(rig)[0] > in_days(59)
 
 
+@pytest.mark.slow
 def test_a_lock_lasts_at_least_the_day_that_ec2_asks_for(rig: ProductRig) -> None:
     provider, point = rig.restore_point()
     provider.set_retention(point, in_days(0.1))
@@ -178,6 +184,7 @@ def test_a_lock_lasts_at_least_the_day_that_ec2_asks_for(rig: ProductRig) -> Non
         provider.set_retention(point, in_days(-1))
 
 
+@pytest.mark.slow
 def test_what_is_locked_is_not_deleted_and_the_lock_is_named(rig: ProductRig) -> None:
     provider, point = rig.restore_point()
     held = provider.hold(point, "HOLD-1", on=True)
@@ -189,6 +196,7 @@ def test_what_is_locked_is_not_deleted_and_the_lock_is_named(rig: ProductRig) ->
     assert rig.started() == 1
 
 
+@pytest.mark.slow
 def test_the_last_hold_to_end_frees_the_snapshots(rig: ProductRig) -> None:
     provider, point = rig.restore_point()
     provider.hold(point, "HOLD-1", on=True)
@@ -203,6 +211,7 @@ def test_the_last_hold_to_end_frees_the_snapshots(rig: ProductRig) -> None:
     provider.delete(point)
 
 
+@pytest.mark.slow
 def test_the_end_of_a_hold_leaves_the_retention(rig: ProductRig) -> None:
     provider, point = rig.restore_point()
     provider.set_retention(point, in_days(30))
@@ -211,6 +220,7 @@ def test_the_end_of_a_hold_leaves_the_retention(rig: ProductRig) -> None:
     assert all(in_days(29.9) < until < in_days(30.1) for until in locked_until(rig))
 
 
+@pytest.mark.slow
 def test_a_longer_lock_of_somebody_else_stays(rig: ProductRig) -> None:
     provider, point = rig.restore_point()
     provider.hold(point, "HOLD-1", on=True)
@@ -220,6 +230,7 @@ def test_a_longer_lock_of_somebody_else_stays(rig: ProductRig) -> None:
     assert locked_until(rig)[0] > in_days(8999)
 
 
+@pytest.mark.slow
 def test_a_lock_in_compliance_mode_is_lifted_by_nobody(rig: ProductRig) -> None:
     rig.settings = {"lock_mode": "compliance", "hold_lasts": "40d"}
     provider, point = rig.restore_point()
@@ -233,6 +244,7 @@ def test_a_lock_in_compliance_mode_is_lifted_by_nobody(rig: ProductRig) -> None:
     assert "nobody can lift it" in (refused.value.do or "")
 
 
+@pytest.mark.slow
 def test_a_lock_that_was_not_made_is_no_success(rig: ProductRig, monkeypatch: pytest.MonkeyPatch) -> None:
     provider, point = rig.restore_point()
 
@@ -244,6 +256,7 @@ def test_a_lock_that_was_not_made_is_no_success(rig: ProductRig, monkeypatch: py
         provider.set_retention(point, in_days(30))
 
 
+@pytest.mark.slow
 def test_an_endpoint_without_locks_says_so(rig: ProductRig) -> None:
     provider, point = rig.restore_point()
     rig.world.refuse["DescribeLockedSnapshots"] = (400, "InvalidAction", "The action is not valid for this web service.")

@@ -19,6 +19,7 @@ from support.fault_proxy import FAULTS, FaultProxy, between
 from support.quick_aws import no_aws_pauses
 from support.vendor_rigs import KEY, finished
 
+pytestmark = pytest.mark.slow
 QUICK = tuple(fault for fault in FAULTS if fault not in ("slow", "drip"))
 HEARD = ("reset_after", "truncated", "half_head", "slow", "drip")
 """Faults of the answer alone: EC2 did what it was asked."""
@@ -77,7 +78,6 @@ def test_a_start_of_which_the_answer_is_lost_is_looked_up_and_never_repeated(
     assert finished(provider, again).outcome is Outcome.SUCCEEDED
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["slow", "drip"])
 def test_a_start_whose_answer_does_not_end_is_looked_up(rig: ProductRig, proxy: FaultProxy, fault: str) -> None:
     proxy.delay = 60.0 if fault == "slow" else 2.0
@@ -95,7 +95,6 @@ def test_a_lost_start_whose_tags_stay_away_is_unknown(rig: ProductRig, proxy: Fa
     assert rig.started() == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("verb", [*WRITES, "find_started", "restore_points"])
 @pytest.mark.parametrize("fault", QUICK)
 def test_one_fault_is_overcome_or_told(rig: ProductRig, proxy: FaultProxy, fault: str, verb: str) -> None:
@@ -109,7 +108,6 @@ def test_one_fault_is_overcome_or_told(rig: ProductRig, proxy: FaultProxy, fault
     assert (rig.started(), len(rig.world.locks)) == expected
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["check_health", "find_started", "hold", "delete"])
 @pytest.mark.parametrize("fault", QUICK)
 def test_a_fault_that_stays_is_never_a_success(rig: ProductRig, proxy: FaultProxy, fault: str, verb: str) -> None:

@@ -10,12 +10,13 @@ from functools import cached_property
 from typing import cast
 
 from snaphold.clock import Clock, parse_duration
-from snaphold.config import Configuration, Integration, Pool
+from snaphold.config import Configuration, Pool
 from snaphold.domain.asset import Asset
 from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.errors import InputError, ProviderError, SnapholdError, UnknownOutcomeError
-from snaphold.platforms.base import Reachability
+from snaphold.providers.aws_account import AwsAccount
+from snaphold.providers.aws_backup_connection import check_connection
 from snaphold.providers.aws_backup_holds import place_hold, release_hold, standing_holds
 from snaphold.providers.aws_backup_points import (
     ENGINE,
@@ -27,10 +28,11 @@ from snaphold.providers.aws_backup_points import (
     read_recovery_point,
     to_restore_point,
 )
+from snaphold.providers.aws_backup_retention import keep_until
 from snaphold.providers.aws_backup_verbs import CAPABILITIES, PROVED_ON
-from snaphold.providers.aws_errors import AwsDeniedError, AwsError
+from snaphold.providers.aws_errors import AwsError
 from snaphold.providers.aws_marks import INCIDENT, INFECTED, JOB, LONGEST_VALUE, POOL, encode, marks_of, read_mark
-from snaphold.providers.aws_session import AwsAccount, AwsService, Members, check_settings, unknown_job
+from snaphold.providers.aws_session import AwsService, check_settings, unknown_job
 from snaphold.providers.base import BackupOrder, Capacity, Description, Estimate, Health, JobStatus, Verification, Workload
 from snaphold.providers.jobs import job_id
 from snaphold.providers.vendor import VendorProvider, workload_name
@@ -48,27 +50,6 @@ _DAY = timedelta(days=1)
 def connect(pool: Pool, configuration: Configuration, incident_id: str, clock: Clock) -> AwsBackup:
     """Return the provider of a pool; nothing is contacted. Raises InputError for settings that are wrong."""
     return AwsBackup(pool, configuration, incident_id, clock)
-
-
-def check_connection(integration: Integration, configuration: Configuration) -> Reachability:
-    """Return as whom we are signed in, and which reads are refused.
-
-    AWS Backup has no dry run: whether writes are allowed shows only when one is made.
-    """
-    account = AwsAccount(integration, configuration)
-    backup = account.open("backup")
-    _, who = account.who()
-    missing: list[str] = []
-    for operation, member in (
-        ("list_backup_vaults", "BackupVaultList"),
-        ("list_backup_jobs", "BackupJobs"),
-        ("list_legal_holds", "LegalHolds"),
-    ):
-        try:
-            backup.read(operation, member, MaxResults=1)
-        except AwsDeniedError as error:
-            missing.append(f"{operation} is refused: {error.why}")
-    return Reachability(signed_in_as=who, missing=tuple(missing))
 
 
 class AwsBackup(VendorProvider):
@@ -256,28 +237,7 @@ class AwsBackup(VendorProvider):
         """Keep the recovery point at least until then; a longer lifecycle stays."""
         if until <= self.clock.now():
             raise InputError("the time until which to keep is past", until.isoformat())
-        found = self._found(restore_point)
-        if found.delete_after is None:
-            return _told(restore_point, "its lifecycle has no end")
-        days = max(1, math.ceil((until - found.created_at) / _DAY))
-        if found.delete_after < days:
-            lifecycle: Members = {"DeleteAfterDays": days}
-            if found.lifecycle.get("MoveToColdStorageAfterDays"):
-                lifecycle["MoveToColdStorageAfterDays"] = found.lifecycle["MoveToColdStorageAfterDays"]
-            self._backup.write(
-                "update_recovery_point_lifecycle",
-                BackupVaultName=self._vault,
-                RecoveryPointArn=found.arn,
-                Lifecycle=lifecycle,
-            )
-            found = self._found(restore_point)
-            if found.delete_after is not None and found.delete_after < days:
-                raise ProviderError(
-                    f"{restore_point.id} is not kept for {days} days",
-                    f"AWS Backup took the call and shows {found.delete_after} days",
-                    "look at the recovery point in AWS Backup",
-                )
-        return _told(restore_point, f"its lifecycle ends {found.delete_after} days after {found.created_at:%Y-%m-%d}")
+        return _told(restore_point, keep_until(self._backup, self._vault, self._found(restore_point), until))
 
     def hold(self, restore_point: RestorePoint, hold: str, *, on: bool) -> RestorePoint:
         """Place a legal hold, or cancel it."""

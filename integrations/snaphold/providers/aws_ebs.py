@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 
-from snaphold.clock import Clock, parse_duration
-from snaphold.config import Configuration, Integration, Pool
+from snaphold.clock import Clock
+from snaphold.config import Configuration, Pool
 from snaphold.domain.asset import Asset
 from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import RestorePoint
-from snaphold.errors import InputError, ProviderError, SnapholdError, UnknownOutcomeError
-from snaphold.platforms.base import Reachability
+from snaphold.errors import InputError, SnapholdError, UnknownOutcomeError
+from snaphold.providers.aws_account import AwsAccount
+from snaphold.providers.aws_ebs_connection import check_connection
 from snaphold.providers.aws_ebs_copies import IsolatedAccount, isolated_account, share
-from snaphold.providers.aws_ebs_locks import COMPLIANCE, GOVERNANCE, Locks, read_locks
+from snaphold.providers.aws_ebs_deletion import delete_all
+from snaphold.providers.aws_ebs_locks import Locks
+from snaphold.providers.aws_ebs_settings import EbsSettings
 from snaphold.providers.aws_ebs_snapshots import (
     ENGINE,
     LOOKS,
@@ -31,7 +34,7 @@ from snaphold.providers.aws_ebs_vss import DOCUMENT, VSS, VssDocument, consisten
 from snaphold.providers.aws_ebs_workloads import find_instance, volumes_of
 from snaphold.providers.aws_errors import AwsError
 from snaphold.providers.aws_marks import INFECTED, LONGEST_VALUE, VOLUMES, encode, marks_of, tag_list
-from snaphold.providers.aws_session import AwsAccount, AwsService, check_settings, unknown_job
+from snaphold.providers.aws_session import AwsService, unknown_job
 from snaphold.providers.base import (
     BackupOrder,
     Capacity,
@@ -51,39 +54,13 @@ from snaphold.providers.vendor import VendorProvider, workload_name
 __all__ = ["DESCRIPTION", "PROVED_ON", "check_connection", "connect"]
 
 DESCRIPTION = Description(provider="aws_ebs", engine=ENGINE, capabilities=CAPABILITIES, proved_on=PROVED_ON)
-_SETTINGS = frozenset({"consistency", "vss_document", "lock_mode", "hold_lasts", "copy_to", "copy_kms_key", "publish_to"})
 _JOB = re.compile(r"JOB-[0-9a-f]{16}")
 _ACCOUNT = re.compile(r"[0-9]{12}")
-_NOTHING = "snap-00000000000000000"
-"""No snapshot has this id: dry runs against it say what we may do, and could change nothing anyway."""
-_LONGEST_HOLD = "3650d"
 
 
 def connect(pool: Pool, configuration: Configuration, incident_id: str, clock: Clock) -> AwsEbs:
     """Return the provider of a pool; nothing is contacted. Raises InputError for settings that are wrong."""
     return AwsEbs(pool, configuration, incident_id, clock)
-
-
-def check_connection(integration: Integration, configuration: Configuration) -> Reachability:
-    """Return as whom we are signed in, and which calls are refused in a dry run; nothing is changed."""
-    account = AwsAccount(integration, configuration)
-    ec2 = account.open("ec2")
-    _, who = account.who()
-    asked: dict[str, dict[str, object]] = {
-        "describe_instances": {},
-        "describe_volumes": {},
-        "describe_snapshots": {"OwnerIds": ["self"]},
-        "describe_locked_snapshots": {},
-        "create_snapshots": {"InstanceSpecification": {"InstanceId": "i-00000000000000000"}},
-        "create_tags": {"Resources": [_NOTHING], "Tags": [{"Key": "snaphold:test", "Value": ""}]},
-        "lock_snapshot": {"SnapshotId": _NOTHING, "LockMode": GOVERNANCE, "LockDuration": 1},
-    }
-    missing = [
-        f"{operation} is refused: give it ec2:{''.join(part.capitalize() for part in operation.split('_'))}"
-        for operation, parameters in asked.items()
-        if not ec2.may(operation, **parameters)
-    ]
-    return Reachability(signed_in_as=who, missing=tuple(missing))
 
 
 class AwsEbs(VendorProvider):
@@ -93,11 +70,8 @@ class AwsEbs(VendorProvider):
 
     def __init__(self, pool: Pool, configuration: Configuration, incident: str, clock: Clock) -> None:
         super().__init__(pool, configuration, incident, clock)
-        check_settings(pool.settings, _SETTINGS, pool.name)
+        self._settings = EbsSettings.of(pool)
         self._account = AwsAccount(self.integration, configuration)
-        self._lock_mode = _one_of(pool, "lock_mode", (GOVERNANCE, COMPLIANCE))
-        self._wants_vss = _one_of(pool, "consistency", ("crash", "vss")) == "vss"
-        self._hold_lasts = _length(pool)
         if pool.location != self._account.region:
             raise InputError(
                 f"the pool {pool.name} and its integration are in different regions",
@@ -130,7 +104,7 @@ class AwsEbs(VendorProvider):
             self._ec2.read("describe_snapshots", "Snapshots", OwnerIds=["self"], MaxResults=5)
             if self._isolated:
                 self._isolated.ec2.read("describe_snapshots", "Snapshots", OwnerIds=["self"], MaxResults=5)
-            if self._wants_vss and (fault := self._document.check()):
+            if self._settings.vss and (fault := self._document.check()):
                 reasons.append(fault)
         except SnapholdError as error:
             reasons.append(f"{error.what}: {error.why}" if error.why else error.what)
@@ -151,7 +125,7 @@ class AwsEbs(VendorProvider):
         job = job_id(key, self.pool.name)
         if find_snapshots(self._ec2, looks=2, job=job):
             return job
-        return job if self._wants_vss and self._document.find(job) else None
+        return job if self._settings.vss and self._document.find(job) else None
 
     def start(self, order: BackupOrder) -> str:
         """Have snapshots made of all volumes of an instance, once per key.
@@ -165,7 +139,7 @@ class AwsEbs(VendorProvider):
         instance = order.workload.reference
         marks = {**marks_of(order, self.pool), VOLUMES: str(len(volumes_of(self._ec2, instance)))}
         description = f"Snaphold {job}: incident {order.incident}"
-        if self._wants_vss:
+        if self._settings.vss:
             self._document.send(instance, job, marks, description)
             return job
         try:
@@ -187,7 +161,7 @@ class AwsEbs(VendorProvider):
         if not _JOB.fullmatch(job):
             raise unknown_job(job, self.pool.name)
         snapshots = find_snapshots(self._ec2, job=job)
-        command = self._document.find(job) if self._wants_vss else None
+        command = self._document.find(job) if self._settings.vss else None
         if command and command.working:
             return judge(job, snapshots, self.pool).model_copy(update=_RUNNING) if snapshots else _running(job)
         snapshots = snapshots or find_snapshots(self._ec2, looks=LOOKS, job=job)
@@ -253,11 +227,7 @@ class AwsEbs(VendorProvider):
         chosen = [(self._ec2, standing_snapshots(self._ec2, restore_point))]
         if self._isolated:
             chosen.append((self._isolated.ec2, self._isolated.find(job_id(restore_point.key, self.pool.name))))
-        for ec2, snapshots in chosen:
-            _refuse_locked(ec2, restore_point, snapshots)
-        for ec2, snapshots in chosen:
-            for item in snapshots:
-                _delete_one(ec2, restore_point, item)
+        delete_all(chosen, restore_point)
 
     def publish(self, restore_point: RestorePoint, name: str) -> Publication:
         """Give the investigators' account the right to read the snapshots; it makes volumes of them."""
@@ -299,7 +269,7 @@ class AwsEbs(VendorProvider):
         return judge(job, snapshots, self.pool, consistency, "; ".join(part for part in (trouble, why) if part))
 
     def _locks(self, ec2: AwsService) -> Locks:
-        return Locks(ec2, self._lock_mode, self._hold_lasts, self.clock)
+        return Locks(ec2, self._settings.lock_mode, self._settings.hold_lasts, self.clock)
 
     def _told(self, point: RestorePoint, findings: list[str]) -> RestorePoint:
         return point.model_copy(update={"findings": tuple(dict.fromkeys((*point.findings, *findings)))})
@@ -323,40 +293,3 @@ _RUNNING = {"state": JobState.RUNNING, "outcome": None, "restore_point": None, "
 
 def _running(job: str) -> JobStatus:
     return JobStatus(job=job, state=JobState.RUNNING)
-
-
-def _refuse_locked(ec2: AwsService, point: RestorePoint, snapshots: list[Snapshot]) -> None:
-    locks = read_locks(ec2, snapshots)
-    if not locks:
-        return
-    fixed = any(lock.state == COMPLIANCE for lock in locks.values())
-    raise ProviderError(
-        f"{point.id} cannot be deleted",
-        f"EC2 locks it: {'; '.join(f'{name}: {lock.text}' for name, lock in locks.items())}",
-        "wait until the lock ends: nobody can lift it" if fixed else "release its holds and retention first",
-    )
-
-
-def _delete_one(ec2: AwsService, point: RestorePoint, item: Snapshot) -> None:
-    try:
-        ec2.write("delete_snapshot", SnapshotId=item.id)
-    except AwsError as error:
-        if is_gone(error):
-            return
-        _refuse_locked(ec2, point, [item])
-        raise
-
-
-def _one_of(pool: Pool, name: str, allowed: tuple[str, ...]) -> str:
-    value = pool.settings.get(name, allowed[0])
-    if value not in allowed:
-        raise InputError(f"{name} of the pool {pool.name} is {value!r}", f"allowed: {', '.join(allowed)}", "correct settings")
-    return value
-
-
-def _length(pool: Pool) -> timedelta:
-    text = pool.settings.get("hold_lasts", _LONGEST_HOLD)
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise InputError(f"hold_lasts of the pool {pool.name} is wrong", str(error), "write e.g. 3650d") from error

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from snaphold.config import Configuration, Integration, Pool
 from snaphold.errors import InputError, ProviderError, UnknownOutcomeError
+from snaphold.providers.aws_account import AwsAccount
 from snaphold.providers.aws_ebs_snapshots import LOOKS, Snapshot, find_snapshots
 from snaphold.providers.aws_errors import AwsError
 from snaphold.providers.aws_marks import JOB, PREFIX, SOURCE, tag_list
-from snaphold.providers.aws_session import AwsAccount, AwsService
+from snaphold.providers.aws_session import AwsService
 
 
 class IsolatedAccount:

@@ -27,7 +27,9 @@ How it was proved:
   vendor's own OpenAPI documents by an independent validator. Conflicts and ordering are ours.
 - `third-party client`: tests run against our simulator, and a client that is not ours reads its answers.
 - `vendor simulator`: tests run against a simulator that the vendor itself publishes; it copies no data.
-- `vendor documentation`: as before, but the vendor publishes only examples; answers are compared with those.
+- `client model only`: every request and answer is checked by the model of the vendor's own client; behaviour is ours, or
+  that of a simulator which a third party wrote (moto).
+- `vendor documentation`: against our simulator too, but the vendor publishes only examples; answers are compared with those.
 
 No adapter for a vendor's hosted system was tried against a live account.
 """
