@@ -188,7 +188,11 @@ class CommvaultProvider(VendorProvider):
             self._session.change("POST", f"/Job/{job}/action/kill", Acknowledged, f"the kill of job {job}")
         except (ProviderError, UnknownOutcomeError) as error:
             return self._after_kill(job, error)
-        return self.status(job)
+        try:
+            return self.status(job)
+        except SnapholdError as error:
+            why = f"the kill was accepted; {error.what}: {error.why}"
+            raise UnknownOutcomeError(f"it is not known how job {job} ended", why, "ask for its status") from error
 
     def _after_kill(self, job: str, error: SnapholdError) -> JobStatus:
         """Return how a job ended although its kill failed. Raises `error` when it goes on, or cannot be read."""
