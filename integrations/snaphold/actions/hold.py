@@ -14,8 +14,6 @@ from snaphold.domain.authority import EvidenceRecord, Hold
 from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.errors import InputError, SnapholdError
-from snaphold.evidence.custody_record import CustodyEvent
-from snaphold.evidence.later_custody import record_custody
 from snaphold.keeping import find_subjects
 from snaphold.providers.base import Support, Verb
 from snaphold.validation import suggest
@@ -53,6 +51,9 @@ def place(request: PlaceHold, context: Context) -> HoldsPlaced:
 
     The same subject may have several holds for different reasons; the same reason places no second one.
     """
+    from snaphold.evidence.custody_record import CustodyEvent
+    from snaphold.evidence.later_custody import record_custody
+
     standing = context.ledger.records(Hold, context.incident.id)
     placed: list[str] = []
     findings: list[str] = []
@@ -191,6 +192,9 @@ def _let_go(name: str, holds: Sequence[str], context: Context) -> str:
 
 def _record_releases(request: ReleaseHold, chosen: Sequence[Hold], others: tuple[str, ...], context: Context) -> list[str]:
     """Write the releases into the custody logs of the packages that they are about; return findings."""
+    from snaphold.evidence.custody_record import CustodyEvent
+    from snaphold.evidence.later_custody import record_custody
+
     findings: list[str] = []
     for record in context.ledger.records(EvidenceRecord, context.incident.id):
         mine = tuple(hold.id for hold in chosen if hold.subject == record.id and hold.released_at is None)
