@@ -45,8 +45,8 @@ class Bench:
         self.ask("begin_run", argument={"run": "RUN-1", "incident": "INC-1"}, playbook="p", inputs="{}")
 
     def ask(self, method: str, **given: Any) -> dict[str, Any]:
-        clients: Any = lambda _settings: self.service  # noqa: E731
-        return answer(self.store, method, given, client=clients, clock=self.watch, sleep=self.watch.sleep)
+        service: Any = self.service
+        return answer(self.store, method, given, client=lambda _: service, clock=self.watch, sleep=self.watch.sleep)
 
     def gate(self, **terms: str) -> dict[str, Any]:
         return self.ask("approval_state", **{**GATE, **terms})

@@ -27,6 +27,7 @@ SAMPLES = {
     ValueType.BOOLEAN: "false",
     ValueType.STRING: "orders-db",
 }
+PEOPLE = ("approval.ask", "approval.status", "authority.issue_grant")
 _VALUES: dict[tuple[str, ...], dict[str, list[Any]]] = {}
 
 
@@ -70,9 +71,9 @@ def run_here(loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], seed: 
 
 def walk_there(
     loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], seed: int, documents: Mapping[str, dict[str, Any]],
-    *, gateway_halts: bool = True, slow: bool = False,
+    *, gateway_halts: bool = True, slow: bool = False, gate_faults: Mapping[str, Mapping[str, Any] | None] | None = None,
 ) -> Walk:  # fmt: skip
-    """Walk the CACAO documents; calls of the gateway's own helpers are left out.
+    """Walk the CACAO documents; calls of the gateway's own helpers are left out. `gate_faults`: wrong answers by action.
 
     Without `gateway_halts`, people stop it. When `slow`, the service makes a job of every action but questions.
     """
@@ -87,6 +88,8 @@ def walk_there(
             return {"outcome": "succeeded", "state": given["state"]} if gateway_halts else None
         if action == "core.next_item":
             return next_item(given)
+        if action in PEOPLE:
+            return people(action, given)
         answer = script.answer(action)
         if not slow or answer is None or action.endswith(".status"):
             return answer
@@ -98,8 +101,26 @@ def walk_there(
         jobs[id] = [None, running, ended]
         return running
 
+    questions: dict[str, Mapping[str, Any]] = {}
+
+    def people(action: str, given: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Answer as the service does about a question to people; the answer is there when it is asked for."""
+        if gate_faults and action in gate_faults:
+            return gate_faults[action]
+        if action == "approval.ask":
+            id = f"APR-{len(questions)}"
+            questions[id] = {name: value for name, value in given.items() if name.endswith(("asked_of", "escalate_to"))}
+            return {"outcome": "succeeded", "approval": id}
+        if action == "authority.issue_grant":
+            return {"outcome": "succeeded", "grant": "GRANT-1"}
+        said: str | None = None
+        for who in questions[given["approval"]].values():
+            said = said or script.decision(str(who).partition("/")[2])
+        return {"outcome": "succeeded", "state": "done", "decision": said or "expired"}
+
     def decide(who: str, question: str) -> str | None:
-        return question.rsplit(maxsplit=1)[-1].strip(".") if who == "incident-operators" else script.decision(who)
+        assert who == "incident-operators", "approvals are given in Snaphold, not to the player"
+        return question.rsplit(maxsplit=1)[-1].strip(".")
 
     walker = CacaoWalker(documents, ask, decide, job)
     inputs = {f"__inputs-{name}__": value for name, value in given_inputs(loaded).items()}
@@ -107,7 +128,7 @@ def walk_there(
         inputs["__inputs-incident_id__"] = "INC-1"
     ended = walker.play(loaded.playbook.metadata.id, {**GIVEN, **inputs})
     ending = ended[f"__SNAPHOLD_STATE-{loaded.playbook.name}__"].removesuffix("_for_good")
-    calls = [call for call in walker.trace if not call[0].startswith("core.")]
+    calls = [call for call in walker.trace if not call[0].startswith("core.") and call[0] not in PEOPLE]
     return Walk(calls, ending, script.asked, walker.keys)
 
 

@@ -185,9 +185,7 @@ class Walker:
         self.calls.append((node["label"], method))
         given = {name: parsed(text) for name, text in told.items()}
         people: Any = WithPeople(self)
-        return answer(
-            self.store, method, given, client=lambda _settings: WithPeople(self), clock=self.watch, sleep=self.watch.sleep
-        )
+        return answer(self.store, method, given, client=lambda _: people, clock=self.watch, sleep=self.watch.sleep)
 
     def decision(self, asked: dict[str, Any]) -> str:
         """Return what was decided by now."""

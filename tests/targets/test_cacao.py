@@ -137,12 +137,6 @@ def test_what_is_lost_is_listed_with_its_place_in_the_order_of_the_file() -> Non
     assert [(loss.construct, loss.place) for loss in losses] == [
         ("retry", "everything.yaml:34:12"),
         ("condition", "everything.yaml:36:5"),
-        ("approve", "everything.yaml:63:7"),
-        ("within", "everything.yaml:65:15"),
-        ("quorum", "everything.yaml:67:15"),
-        ("grants", "everything.yaml:68:15"),
-        ("approve", "everything.yaml:72:14"),
-        ("within", "everything.yaml:72:80"),
         ("at_once", "everything.yaml:78:14"),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -63,8 +64,8 @@ def test_every_construct_does_the_same_as_here_in_thousands_of_worlds() -> None:
 def checks(documents: dict[str, Any]) -> list[tuple[str, str]]:
     """Return every if-condition that keeps something from running.
 
-    Left out: what is decided by the gateway's own helpers, a gate that goes on either way, and the last step of the last
-    handler, after which nothing can run.
+    Left out: what is decided by the gateway's own helpers, whether a gate was denied or expired, what guards against a service
+    that fails at a gate (the next test), and the last step of the last handler, after which nothing can run.
     """
     by_gateway = ("Has it stopped?", "Was there one?")
     last = {
@@ -77,6 +78,7 @@ def checks(documents: dict[str, Any]) -> list[tuple[str, str]]:
         for playbook, made in documents.items()
         for id, step in made["workflow"].items()
         if step["type"] == "if-condition" and id not in last and step.get("name") not in by_gateway
+        if not re.search(r"gate(_grant)?-(OUTCOME|JOB_STATE|RESULT-|decision__:value = '(denied|expired)')", step["condition"])
         if (step.get("name") == GUARD or "on_false" in step) and step["on_true"] != step.get("on_false")
     ]
 
@@ -94,6 +96,36 @@ def without(documents: dict[str, Any], playbook: str, id: str) -> dict[str, Any]
         return target if value == id else value
 
     return {**documents, playbook: {**made, "workflow": {key: lead(step) for key, step in made["workflow"].items()}}}
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "the question is refused": {"approval.ask": None},
+    "the question fails": {"approval.ask": {"outcome": "failed"}},
+    "the question is lost": {"approval.ask": {"outcome": "unknown"}},
+    "nobody says how it stands": {"approval.status": None},
+    "how it stands is not known": {"approval.status": {"outcome": "unknown", "state": "done", "decision": "approved"}},
+    "the decision is another word": {"approval.status": {"outcome": "succeeded", "state": "done", "decision": "Approved"}},
+    "it stays open": {"approval.status": {"outcome": "succeeded", "state": "running", "decision": "waiting"}},
+    "the grant is refused": {"authority.issue_grant": None},
+    "the grant fails": {"authority.issue_grant": {"outcome": "failed"}},
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_service_that_fails_at_a_gate_lets_nothing_pass(name: str) -> None:
+    loaded, parts = everything()
+    documents = cacao_set(loaded, parts)
+    reached = 0
+    for seed in range(0, 60, 3):  # the worlds in which nothing else fails
+        whole = walk_there(loaded, parts, seed, documents)
+        passed = any(action == "backup.start" for action, _ in whole.calls)
+        if not passed:
+            continue
+        reached += 1
+        walk = walk_there(loaded, parts, seed, documents, gate_faults=FAULTS[name])
+        assert walk.ending == "failed"
+        assert not any(action == "backup.start" for action, _ in walk.calls)
+    assert reached
 
 
 @pytest.mark.slow

@@ -48,9 +48,9 @@ from snaphold.targets.cacao_values import (
     orders,
     pattern,
     still_asking,
-    text_with,
 )
 from snaphold.targets.cacao_workflow import EXTENSION, LONGEST_JOB_SECONDS, Workflow, milliseconds, no_reference
+from snaphold.targets.gate_steps import asking, granting
 
 STEP = "step"
 
@@ -299,44 +299,21 @@ class Emitter:
     # ---- approve ----
 
     def _approve(self, step: ApproveStep, region: Region, after: str) -> str:
-        workflow, path, question = self.workflow, self.path(step, region), step.approve
-        decision = workflow.declare(
-            self.own(step, "DECISION", region), "string", "pending", "approved or denied; anything else counts as denied"
-        )
-        text = text_with(question.ask, lambda found: self.name_of(found, region))
-        needed = text_with(question.quorum, lambda found: self.name_of(found, region))
-        text += f"\nAnswer approved or denied. People who must approve: {needed}. Whoever started this may not answer."
-        self._note_gate(step)
-        denied = self._undecided(step, region, step.on_denied, "denied", after)
-        silent = self._undecided(step, region, step.on_timeout, "timeout", after)
-        check = workflow.branch(
-            path, "decided", equals(decision, "approved"), on_true=after, on_false=denied, name="Was it approved?"
-        )
-        if question.escalate:
-            silent = workflow.manual(
-                path, "escalation", text=text, of=question.escalate.to, sets=decision, name=f"Escalated: {step.title or step.id}",
-                timeout=milliseconds(question.escalate.within), on_success=check, on_failure=silent,
-            )  # fmt: skip
-        id = workflow.manual(
-            path, "approve", text=text, of=question.asked_of, sets=decision, timeout=milliseconds(question.within),
-            on_success=check, on_failure=silent,
-        )  # fmt: skip
-        return self._annotate(id, step)
+        workflow, path = self.workflow, self.path(step, region)
+        decision = self.name_of(Reference(step.id, "decision"), region)
+        failed = self.halted(region, region.failed)
+        ways = [
+            ("decided", "approved", self._do(granting(step), region, after, failed) if step.approve.grants else after),
+            ("refused", "denied", self._undecided(step, region, step.on_denied, "denied", after)),
+            ("unanswered", "expired", self._undecided(step, region, step.on_timeout, "timeout", after)),
+        ]
+        check = failed
+        for role, word, then in reversed(ways):
+            check = workflow.branch(path, role, equals(decision, word), on_true=then, on_false=check, name=f"Is it {word}?")
+        return self._annotate(self._do(asking(step), region, check, failed), step)
 
     def _undecided(self, step: ApproveStep, region: Region, decision: str, role: str, after: str) -> str:
         if decision == CONTINUE:
             return after
         halted = self.halted(region, STOPPED)
         return halted if decision == STOP else self.handler(decision, step, region, role, halted)
-
-    def _note_gate(self, step: ApproveStep) -> None:
-        question, lose = step.approve, self.workflow.lose
-        lose("approve", step, "that nobody approves his own request is written in the question, not enforced", "approve")
-        if question.quorum != 1:
-            what = f"that {question.quorum} people must approve is written in the question, not enforced"
-            lose("quorum", step, what, "approve", "quorum")
-        if question.grants:
-            what = f"the role {question.grants.role} is not issued; until it is, the Snaphold service refuses what needs it"
-            lose("grants", step, what, "approve", "grants")
-        if question.escalate or step.on_timeout != step.on_denied:
-            lose("within", step, "a question that could not be asked counts as one that nobody answered", "approve", "within")

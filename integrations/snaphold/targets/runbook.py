@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from snaphold.action import catalogue
 from snaphold.playbook.load import LoadedPlaybook
 from snaphold.playbook.model import Playbook
-from snaphold.playbook.step import ApproveStep
 from snaphold.playbook.valuetype import write_value
-from snaphold.playbook.walk import placed_steps
-from snaphold.targets.base import Loss, Output, Parts, Stamp, Target, place_text, stamp
+from snaphold.targets.base import Output, Parts, Stamp, Target, stamp
+from snaphold.targets.consoles import NOT_VERIFIED
 from snaphold.targets.runbook_html import runbook_page
-from snaphold.targets.runbook_steps import Entry, Section, sections_of
+from snaphold.targets.runbook_steps import Entry, Section, consoles_of, sections_of
 from snaphold.targets.runbook_text import INCIDENT_FILE
 
 RULES = (
@@ -33,19 +32,7 @@ def compile_runbook(loaded: LoadedPlaybook, parts: Parts) -> Output:
         f"{mark.name}.md": "\n".join(_markdown(loaded.playbook, mark, stamps, sections)) + "\n",
         f"{mark.name}.html": runbook_page(loaded.playbook, mark, stamps, sections, RULES),
     }
-    losses = tuple(
-        Loss(
-            "grants",
-            place_text(loaded, (*place, "approve", "grants")),
-            f"the role {step.approve.grants.role} is only written down; {_ISSUED}",
-        )
-        for place, step in placed_steps(loaded.playbook)
-        if isinstance(step, ApproveStep) and step.approve.grants
-    )
-    return Output({name: text.encode() for name, text in files.items()}, losses)
-
-
-_ISSUED = "`snaphold do` refuses what needs it until a run has issued it"
+    return Output({name: text.encode() for name, text in files.items()}, ())
 
 
 def _markdown(playbook: Playbook, mark: Stamp, stamps: dict[str, Stamp], sections: list[Section]) -> Iterator[str]:
@@ -68,6 +55,10 @@ def _markdown(playbook: Playbook, mark: Stamp, stamps: dict[str, Stamp], section
     yield from (f"- {rule}" for rule in RULES)
     for section in sections:
         yield from ("", *_section(section, stamps))
+    consoles = consoles_of(sections)
+    if consoles:
+        yield from ("", "## Consoles", "", NOT_VERIFIED, "")
+        yield from _table(("Action", "Product", "Where"), [(f"`{action}`", *rest) for action, *rest in consoles])
     yield from (
         "",
         "## Signed off",

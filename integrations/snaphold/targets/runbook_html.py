@@ -9,7 +9,8 @@ from snaphold.playbook.model import Playbook
 from snaphold.playbook.valuetype import write_value
 from snaphold.report.markup import Html, commands, element, joined, text
 from snaphold.targets.base import Stamp
-from snaphold.targets.runbook_steps import Entry, Section
+from snaphold.targets.consoles import NOT_VERIFIED
+from snaphold.targets.runbook_steps import Entry, Section, consoles_of
 
 STYLE = """
 * { box-sizing: border-box; }
@@ -81,6 +82,7 @@ def runbook_page(
             element("p", "This version is approved for use only while it is the one that the change record names."),
             element("ul", *(element("li", _with_code(rule)) for rule in rules), class_="rules"),
             *(_section(section, stamps) for section in sections),
+            _consoles(consoles_of(sections)),
             element("h2", "Signed off"),
             _facts(ends),
             element("footer", mark.text),
@@ -95,6 +97,17 @@ def runbook_page(
         ]
     )
     return f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{body}\n</body>\n</html>\n'
+
+
+def _consoles(rows: Sequence[tuple[str, str, str]]) -> Html:
+    """Return the appendix of the vendors' consoles; nothing when no action has a path there."""
+    if not rows:
+        return Html("")
+    head = element("tr", *(element("th", name) for name in ("Action", "Product", "Where")))
+    lines = [
+        element("tr", element("td", element("code", action)), *(element("td", cell) for cell in rest)) for action, *rest in rows
+    ]
+    return joined([element("h2", "Consoles"), element("p", NOT_VERIFIED), element("table", head, *lines, class_="inputs")])
 
 
 def _facts(rows: Sequence[tuple[str, str]]) -> Html:

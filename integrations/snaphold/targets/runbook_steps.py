@@ -28,7 +28,9 @@ from snaphold.playbook.step import (
     SwitchStep,
 )
 from snaphold.playbook.walk import every_step, lists_in
-from snaphold.targets.runbook_text import KINDS, CommandLine, command_line, fill_in, name_reference, tell_condition
+from snaphold.targets.consoles import console_of, console_rows
+from snaphold.targets.gate_steps import asking, granting
+from snaphold.targets.runbook_text import INCIDENT_FILE, KINDS, CommandLine, command_line, fill_in, name_reference, tell_condition
 
 STOPPED = "Stop. Nobody goes on with this playbook."
 BACK = "Go back to the step that sent you here; it says what comes then."
@@ -52,6 +54,7 @@ class Entry:
     say: tuple[str, ...] = ()
     command: CommandLine | None = None
     console: str = ""
+    action: str = ""
     write_down: tuple[tuple[str, str], ...] = ()
     ways: tuple[Way, ...] = ()
 
@@ -82,6 +85,11 @@ def sections_of(loaded: LoadedPlaybook, parts: Mapping[str, LoadedPlaybook], act
             writer = _Writer(playbook, parts, actions, numbers, handler, is_part)
             sections.append(Section(playbook, handler, is_part, tuple(writer.entries(steps))))
     return sections
+
+
+def consoles_of(sections: Sequence[Section]) -> list[tuple[str, str, str]]:
+    """Return (action, product, path) for the actions of all sections, as the appendix lists them."""
+    return console_rows(entry.action for section in sections for entry in section.entries if entry.action)
 
 
 def _called(playbook: Playbook, parts: Mapping[str, LoadedPlaybook]) -> list[str]:
@@ -200,7 +208,7 @@ class _Writer:
         poll = step.poll
         following = _go(self._number(f"{step.id}.poll")) if poll else after
         yield self._entry(
-            step, "do", say=tuple(say), command=line, console=entry.console,
+            step, "do", say=tuple(say), command=line, console=console_of(entry.name, entry.console), action=entry.name,
             write_down=_fields(step, entry),
             ways=(Way("It worked (exit code 0, or 3: write down the findings)", following), Way(wrong, failing)),
         )  # fmt: skip
@@ -210,8 +218,8 @@ class _Writer:
             pause, within = format_duration(poll.every), format_duration(poll.within)
             say = [f"Ask every {pause}, for at most {within}, how the job of step {self._number(step.id)} stands.", *line.notes]
             yield Entry(
-                self._number(f"{step.id}.poll"), f"Wait: {_title(step)}", "ask again", tuple(say), line, ask.console,
-                _fields(step, ask),
+                self._number(f"{step.id}.poll"), f"Wait: {_title(step)}", "ask again", tuple(say), line,
+                console_of(ask.name, ask.console), ask.name, _fields(step, ask),
                 (
                     Way(f"If {tell_condition(poll.until, self._written_at)}", after),
                     Way(f"If {tell_condition(poll.fail, self._written_at)}", failing),
@@ -254,8 +262,16 @@ class _Writer:
         within = format_duration(question.within)
         silent = f"Nobody answers within {within}"
         ways: list[Way] = []
+        ask = asking(step)
+        line = command_line(self.actions[ask.do], ask.arguments, self._written_at)
+        say.append("Put the question with the command. Each answers in an own name, with the approval's id that it shows:")
+        say.append("`snaphold approvals approve <approval> --reason <why>`, or `deny`.")
         if question.grants:
-            say.append(f"An approval gives the role {question.grants.role} for {format_duration(question.grants.lasts)}.")
+            say.append(
+                f"An approval gives the role {question.grants.role} for {format_duration(question.grants.lasts)}. Take it: "
+                f"`snaphold do {granting(step).do} --incident {INCIDENT_FILE} --justification <why> --approval <approval>`."
+            )
+        say.append("Without Snaphold, ask by telephone and write down who answered and why.")
         ways.append(Way("Approved", after))
         ways.append(Way("Denied, also by only one", self._undecided(step.on_denied, after)))
         if question.escalate:
@@ -263,9 +279,15 @@ class _Writer:
             ways.append(Way(silent, f"Ask {_people(question.escalate.to)} the same, and wait {longer} more."))
             silent = f"They do not answer within {longer} either"
         ways.append(Way(silent, self._undecided(step.on_timeout, after)))
-        fields = (("asked at", "time"), ("decision", "approved or denied"), ("by", "names"), ("reason", "text"))
-        granted = (("role ends at", "time"),) if question.grants else ()
-        return self._entry(step, "approve", say=tuple(say), write_down=(*fields, *granted), ways=tuple(ways))
+        fields = (
+            ("approval", "text"),
+            ("asked at", "time"),
+            ("decision", "approved or denied"),
+            ("by", "names"),
+            ("reason", "text"),
+        )
+        granted = (("grant", "text"), ("role ends at", "time")) if question.grants else ()
+        return self._entry(step, "approve", say=tuple(say), command=line, write_down=(*fields, *granted), ways=tuple(ways))
 
     def _undecided(self, decision: str, after: str) -> str:
         if decision == CONTINUE:
