@@ -167,5 +167,7 @@ def test_nothing_to_keep_and_unknown_names_are_refused(estate: KeptEstate) -> No
     with pytest.raises(InputError, match="no such restore point"):
         estate.use("retention.extend", {"subjects": ["RP-files-01-00000009"]})
     estate.incident = estate.incident.model_copy(update={"id": "INC-9"})
+    assert estate.use("retention.extend").findings == ["there is no restore point and no evidence yet"]
+    estate.say(IncidentStatus.CLOSED)
     with pytest.raises(InputError, match="nothing to keep"):
-        estate.use("retention.extend")
+        estate.use("retention.release")

@@ -68,6 +68,10 @@ _TABLE: list[tuple[str, Effect, Recovery, dict[str, Any], dict[str, Any]]] = [
     ("backup.verify", READS, PERSON, {"restore_point": (str, ...)}, {"verified": bool, "checks": list[str]}),
     ("backup.delete", DESTROYS, LOOKS_UP, {"restore_point": (str, ...)}, {}),
     (
+        "retention.extend", WRITES, IDEMPOTENT, {"subjects": (Names, []), "at_least": (str, "30d"), "occasion": (str, "")},
+        {"kept": list[str], "earliest": str},
+    ),
+    (
         "escalation.notify", WRITES, IDEMPOTENT, {"contact": (str, ...), "text": (str, ...), "assets": (Names, [])},
         {"notice": str, "call": list[str], "acknowledge_by": str, "delivered": bool},
     ),

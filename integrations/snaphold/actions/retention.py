@@ -19,6 +19,7 @@ from snaphold.keeping import Changes, extend, find_subjects, known_case, release
 
 AT_LEAST = timedelta(days=30)
 """How far beyond now an open case keeps what it has, unless told otherwise: longer than any look at it may fail."""
+NOTHING = "there is no restore point and no evidence yet"
 _SUBJECTS = "Ids of restore points and evidence packages; left out, all of the incident."
 _OCCASION = "What tells this use from the one before, e.g. the day; the same occasion is never done twice."
 
@@ -62,7 +63,10 @@ def extend_retention(request: ExtendRetention, context: Context) -> RetentionCha
             f"the case {context.incident.id} is closed", "only an open case extends retention",
             "run case.synchronise when it was reopened; to keep something for longer, place a hold",
         )  # fmt: skip
-    return changed(extend(_some(request.subjects, context), request.at_least, context))
+    subjects = find_subjects(request.subjects, context)
+    result = changed(extend(subjects, request.at_least, context))
+    # A response in which no backup came about ends here too: there is nothing that could expire.
+    return result if subjects else result.model_copy(update={"findings": [NOTHING]})
 
 
 class ReleaseRetention(Request):
