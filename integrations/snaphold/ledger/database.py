@@ -167,6 +167,11 @@ class DatabaseLedger:
         with self.reading() as connection:
             return registers.read_all(connection, model, incident)
 
+    def latest(self, model: type[Record], most: int, after: int = 0) -> tuple[list[Record], int]:
+        """Return up to `most` records of one kind, the newest first, leaving out `after`; and how many there are."""
+        with self.reading() as connection:
+            return registers.read_latest(connection, model, most, after)
+
     def entries(self, incident: str | None = None, run: str | None = None) -> list[Entry]:
         """Return entries in order."""
         return list(self.each_entry(incident, run))

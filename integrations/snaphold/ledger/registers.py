@@ -65,6 +65,15 @@ def read_all(connection: sa.Connection, model: type[Record], incident: str | Non
     return [_load(model, row.id, row.body) for row in rows]
 
 
+def read_latest(connection: sa.Connection, model: type[Record], most: int, after: int) -> tuple[list[Record], int]:
+    """Return up to `most` records of one kind, the newest first, leaving out the first `after`; and how many there are."""
+    columns = schema.register.c
+    mine = columns.kind == kind_of(model)
+    count = connection.execute(sa.select(sa.func.count()).select_from(schema.register).where(mine)).scalar_one()
+    wanted = sa.select(columns.id, columns.body).where(mine).order_by(columns.created_by.desc(), columns.id)
+    return [_load(model, row.id, row.body) for row in connection.execute(wanted.limit(most).offset(after))], count
+
+
 def _load(model: type[Record], id: str, body: str) -> Record:
     try:
         return model.model_validate_json(body)

@@ -24,11 +24,13 @@ from snaphold.service import actions, approvals, runs, webhooks
 from snaphold.service.callers import Authenticated, Service
 from snaphold.service.description import action_operation, describe_api, metrics_operation, operation_of
 from snaphold.service.metrics import CONTENT_TYPE, Metrics
+from snaphold.service.pages.routes import PAGE_POLICY, add_pages
 from snaphold.service.problems import MEDIA_TYPE, RequestError, problem_of, status_of, unforeseen
 
 log = logging.getLogger(__name__)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
@@ -72,6 +74,7 @@ def build_app(service: Service, given: Mapping[str, AnyAction] | None = None) ->
     app.add_api_route("/v1/runs", runs.start_run, methods=["POST"], **operation_of("start_run"))
     app.add_api_route("/v1/runs/{id}", runs.show_run, methods=["GET"], **operation_of("show_run"))
     app.add_api_route("/v1/webhooks/{name}", webhooks.receive_delivery, methods=["POST"], **operation_of("receive_delivery"))
+    add_pages(app)
     app.openapi = lambda: describe_api(app, known)
     app.add_exception_handler(SnapholdError, _told)
     app.add_exception_handler(HTTPException, _refused)
@@ -120,7 +123,8 @@ class _Envelope:
             if message["type"] == "http.response.start":
                 status[0] = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in {**_HEADERS, "X-Request-Id": id}.items():
+                policy = {"Content-Security-Policy": PAGE_POLICY} if str(scope.get("path", "")).startswith("/ui") else {}
+                for name, value in {**_HEADERS, **policy, "X-Request-Id": id}.items():
                     headers[name] = value
             await send(message)
 

@@ -45,16 +45,20 @@ async def answer_approval(id: str, request: Request, caller: Authenticated) -> J
         given = DecisionGiven.model_validate(document)
     except ValidationError as error:
         raise DocumentError("the answer is wrong", problems_of(error, None, DecisionGiven)) from error
-    return JSONResponse(await run_in_threadpool(_decide, caller, id, given))
+    return JSONResponse(await run_in_threadpool(decide_approval, caller, id, given))
 
 
-def _decide(caller: Caller, id: str, given: DecisionGiven) -> dict[str, Any]:
+def decide_approval(caller: Caller, id: str, given: DecisionGiven) -> dict[str, Any]:
+    """Record an answer and return the request as the API shows it. A token that may not answer is refused, and recorded.
+
+    Raises RequestError (404), NotAuthorisedError, InputError.
+    """
     runtime = caller.runtime
     try:
         approval = find_approval(runtime.ledger, id)
     except InputError as error:
         raise RequestError(404, error.what, error.why, "GET /v1/approvals") from error
-    refusal = _refusal(caller, approval)
+    refusal = refusal_of(caller, approval)
     if refusal:
         detail = {"approval": id, "decision": given.decision, "why": refusal}
         runtime.ledger.append(
@@ -76,8 +80,8 @@ def _decide(caller: Caller, id: str, given: DecisionGiven) -> dict[str, Any]:
     return approval_view(caller, answered)
 
 
-def _refusal(caller: Caller, approval: Approval) -> str:
-    """Return what this token lacks; whether the person may answer is judged by the engine."""
+def refusal_of(caller: Caller, approval: Approval) -> str:
+    """Return what the caller's token lacks; whether the person may answer is judged by the engine."""
     if not caller.token.may_approve:
         return "it was not made for approvals (snaphold token create --may-approve)"
     kind, _, name = (approval.escalated_to or approval.asked_of).partition("/")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -18,11 +19,13 @@ from snaphold.domain.authority import Approval, ApprovalState
 from snaphold.domain.incident import IncidentRecord
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.engine.run import Run
+from snaphold.errors import SnapholdError
 from snaphold.report.clocks import ClockName, SlaClock
 from snaphold.report.measures import Measures, measure
 from snaphold.report.trail_facts import TrailFacts
 from snaphold.runtime import Runtime
 
+log = logging.getLogger(__name__)
 CACHED_SECONDS = 10.0
 """Between two looks at the register; a scrape in between gets the same figures."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,6 +40,9 @@ class Metrics(Collector):
         self._facts = TrailFacts()
         self._lock = threading.Lock()
         self._seen: tuple[float, list[Metric]] | None = None
+        self._board: tuple[float, Measures] | None = None
+        self._board_lock = threading.Lock()
+        self._renewing = False
         self._registry = CollectorRegistry()
         self._requests = Histogram(
             "snaphold_http_request_seconds",
@@ -53,6 +59,34 @@ class Metrics(Collector):
     def written(self) -> bytes:
         """Return all metrics in the Prometheus text format. Raises LedgerError or StorageError when the ledger cannot be read."""
         return generate_latest(self._registry)
+
+    def board(self) -> tuple[Measures, timedelta]:
+        """Return the measures of the executive board and how old they are. Nobody waits for newer ones but the first."""
+        with self._board_lock:
+            if self._board is None:
+                self._board = (time.monotonic(), self._measure_board())
+            elif time.monotonic() - self._board[0] > CACHED_SECONDS and not self._renewing:
+                self._renewing = True
+                threading.Thread(target=self._renew_board, daemon=True, name="board").start()
+            at, found = self._board
+        return found, timedelta(seconds=time.monotonic() - at)
+
+    def _renew_board(self) -> None:
+        try:
+            found = self._measure_board()
+            with self._board_lock:
+                self._board = (time.monotonic(), found)
+        except SnapholdError as error:
+            log.error("the board cannot be measured anew: %s: %s", error.what, error.why)
+        finally:
+            self._renewing = False
+
+    def _measure_board(self) -> Measures:
+        from snaphold.service.pages.views import board_period
+
+        now = self._runtime.clock.now()
+        with self._lock:
+            return measure(self._runtime.configuration, self._runtime.ledger, *board_period(now), now, self._facts)
 
     def describe(self) -> list[Metric]:
         """Return nothing: the registry would otherwise read the ledger at the start."""
@@ -93,8 +127,6 @@ class Metrics(Collector):
 
 def _after(now: datetime, declared: list[datetime]) -> datetime:
     """Return the end of the period that holds every incident, also one whose declaration lies ahead by a wrong clock."""
-    from datetime import timedelta
-
     return max([now, *declared]) + timedelta(seconds=1)
 
 

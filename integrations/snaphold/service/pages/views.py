@@ -1,0 +1,207 @@
+"""What each page shows, gathered from the registers and the audit trail. Plain data; the templates only lay it out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+from snaphold.doctor import STATE_FILE
+from snaphold.domain.authority import Approval, ApprovalState, EvidenceRecord, Hold
+from snaphold.domain.incident import IncidentRecord
+from snaphold.domain.restore_point import RestorePoint
+from snaphold.domain.retention import Retention
+from snaphold.engine.approvals import may_decide
+from snaphold.engine.run import Run, find_run
+from snaphold.errors import InputError, SnapholdError
+from snaphold.report.clocks import SlaClock
+from snaphold.report.measures import Measures
+from snaphold.runtime import Runtime
+from snaphold.service.approvals import refusal_of
+from snaphold.service.callers import Caller
+from snaphold.service.pages.diagram import draw
+from snaphold.service.pages.guarded import Guarded, guarded_by
+from snaphold.service.pages.plans import plan_of
+from snaphold.service.pages.progress import StepProgress, read_progress, states_of_nodes
+from snaphold.service.problems import RequestError
+from snaphold.targets.flow import NodeKind, build_flow
+
+ROWS = 50
+"""Rows of a page of a register."""
+BOARD_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One page of a register: its records, where it stands, and how many there are in all."""
+
+    records: list[Any]
+    page: int
+    total: int
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are, at least one."""
+        return max(1, -(-self.total // ROWS))
+
+
+def sheet_of(runtime: Runtime, model: Any, page: int) -> Sheet:
+    """Return a page of a register, the newest first."""
+    records, total = runtime.ledger.latest(model, ROWS, (page - 1) * ROWS)
+    return Sheet(records, page, total)
+
+
+def incidents_page(caller: Caller, page: int) -> dict[str, Any]:
+    """Return the incidents and the newest runs."""
+    runs, _ = caller.runtime.ledger.latest(Run, 10)
+    return {"sheet": sheet_of(caller.runtime, IncidentRecord, page), "runs": runs, "waiting": len(_waiting(caller.runtime))}
+
+
+def incident_page(caller: Caller, id: str, clocks: tuple[SlaClock, ...]) -> dict[str, Any]:
+    """Return everything about an incident. Raises RequestError (404)."""
+    ledger = caller.runtime.ledger
+    record = ledger.record(IncidentRecord, id)
+    if record is None:
+        raise RequestError(404, f"there is no incident {id[:128]!r}", "nobody has told this service of it")
+    return {
+        "incident": record.declared,
+        "clocks": [clock for clock in clocks if clock.incident == id],
+        "runs": ledger.records(Run, id),
+        "points": ledger.records(RestorePoint, id),
+        "evidence": ledger.records(EvidenceRecord, id),
+        "holds": [hold for hold in ledger.records(Hold, id) if hold.released_at is None],
+        "approvals": ledger.records(Approval, id),
+    }
+
+
+def run_page(caller: Caller, id: str) -> dict[str, Any]:
+    """Return a run with its steps so far and the picture of its playbook. Raises RequestError (404)."""
+    runtime = caller.runtime
+    try:
+        run = find_run(runtime.ledger, id)
+    except InputError as error:
+        raise RequestError(404, error.what, error.why) from error
+    progress = read_progress(runtime.ledger.each_stored(run=id))
+    approvals = [one for one in runtime.ledger.records(Approval, run.incident) if one.run == id]
+    picture, why = _picture(runtime, run, progress, approvals)
+    return {"run": run, "progress": progress, "approvals": approvals, "picture": picture, "no_picture": why}
+
+
+def _picture(runtime: Runtime, run: Run, progress: list[StepProgress], approvals: list[Approval]) -> tuple[str, str]:
+    try:
+        playbook = plan_of(runtime, run).root
+    except SnapholdError as error:
+        return "", f"{error.what}: {error.why}" if error.why else error.what
+    flow = build_flow(playbook)
+    calls = frozenset(node.id for node in flow.nodes if node.kind is NodeKind.CALL)
+    states = states_of_nodes(progress, run, approvals, calls, frozenset(node.id for node in flow.nodes))
+    return draw(flow, states, f"The playbook {run.playbook}; the states stand in the table of steps"), ""
+
+
+def approvals_page(caller: Caller, page: int) -> dict[str, Any]:
+    """Return the requests that wait, and all of them."""
+    waiting = [one for one in _waiting(caller.runtime) if caller.actor.id in may_decide(caller.runtime.configuration, one)]
+    others = [one for one in _waiting(caller.runtime) if one not in waiting]
+    return {"mine": waiting, "others": others, "sheet": sheet_of(caller.runtime, Approval, page)}
+
+
+def approval_page(caller: Caller, id: str) -> dict[str, Any]:
+    """Return a request, what would happen after it, and why the visitor may not answer it. Raises RequestError (404)."""
+    runtime = caller.runtime
+    approval = runtime.ledger.record(Approval, id)
+    if approval is None:
+        raise RequestError(404, f"there is no approval request {id[:128]!r}")
+    people = may_decide(runtime.configuration, approval)
+    if approval.state is not ApprovalState.WAITING:
+        barred = f"it is {approval.state.value} already"
+    elif caller.actor.id not in people:
+        own = caller.actor.id in (approval.requested_by, approval.requested_for)
+        barred = "you asked for it yourself; somebody else must answer" if own else "you are not among those who are asked"
+    elif caller.actor.id in {vote.by for vote in approval.votes}:
+        barred = "you have answered already"
+    else:
+        barred = refusal_of(caller, approval)
+    return {"approval": approval, "people": people, "barred": barred, "guarded": _guarded(runtime, approval)}
+
+
+def _guarded(runtime: Runtime, approval: Approval) -> Guarded | None:
+    run = runtime.ledger.record(Run, approval.run) if approval.run else None
+    if run is None:
+        return None
+    try:
+        return guarded_by(plan_of(runtime, run), approval.step)
+    except SnapholdError:
+        return None  # the plan cannot be read: the page says that it cannot tell
+
+
+def restore_points_page(caller: Caller, page: int) -> dict[str, Any]:
+    """Return restore points with their holds and what keeps them."""
+    sheet = sheet_of(caller.runtime, RestorePoint, page)
+    holds: dict[str, list[Hold]] = {}
+    for hold in caller.runtime.ledger.records(Hold):
+        if hold.released_at is None:
+            holds.setdefault(hold.subject, []).append(hold)
+    return {"sheet": sheet, "holds": holds, "kept": _kept(caller.runtime)}
+
+
+def _kept(runtime: Runtime) -> Mapping[str, Retention]:
+    return {one.id: one for one in runtime.ledger.records(Retention)}
+
+
+def evidence_page(caller: Caller, page: int) -> dict[str, Any]:
+    """Return evidence packages and their last verification."""
+    return {"sheet": sheet_of(caller.runtime, EvidenceRecord, page)}
+
+
+def integrations_page(caller: Caller) -> dict[str, Any]:
+    """Return every integration and pool with who answers for it, when it was last fit, and whether its review is due."""
+    configuration = caller.runtime.configuration
+    try:
+        successes: Any = json.loads((configuration.state_folder / STATE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        successes = {}  # `snaphold doctor` was never run here
+    today = caller.runtime.clock.now().date()
+    parts = [("integration", item.name, item.kind, item) for item in configuration.integrations]
+    rows = [
+        {
+            "part": part, "name": name, "kind": kind, "owner": item.owner, "contact": item.contact, "review_by": item.review_by,
+            "overdue": bool(item.review_by) and date.fromisoformat(item.review_by) < today,
+            "last_success": successes.get(f"{part}/{name}", ""),
+        }
+        for part, name, kind, item in [*parts, *(("pool", pool.name, pool.provider, pool) for pool in configuration.pools)]
+    ]  # fmt: skip
+    return {"rows": rows}
+
+
+def board_page(measures: Measures, age: timedelta) -> dict[str, Any]:
+    """Return the executive board: the measures of the last days, and how old they are."""
+    late = sorted((one for one in measures.clocks if one.state.value in ("missed", "overdue")), key=lambda one: -one.seconds)
+    most = max((point.bytes for point in measures.growth), default=0) or 1
+    points = [
+        (index * 600 / max(1, len(measures.growth) - 1), 110 - 100 * point.bytes / most)
+        for index, point in enumerate(measures.growth)
+    ]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return {"measures": measures, "late": late[:ROWS], "line": line, "age": int(age.total_seconds())}
+
+
+def board_period(now: datetime) -> tuple[datetime, datetime]:
+    """Return the period of the board: today and the days before, whole days in UTC."""
+    until = now.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return until - timedelta(days=BOARD_DAYS), until
+
+
+def signature_of(caller: Caller, id: str) -> str:
+    """Return a text that changes when anything about a run changes."""
+    ledger = caller.runtime.ledger
+    run = ledger.record(Run, id)
+    last = 0
+    for entry in ledger.each_stored(run=id):
+        last = entry["sequence"]
+    return json.dumps([run.status.value if run else "", last])
+
+
+def _waiting(runtime: Runtime) -> list[Approval]:
+    return [one for one in runtime.ledger.records(Approval) if one.state is ApprovalState.WAITING]
