@@ -59,11 +59,11 @@ def open_service_runtime(config: Path, database: str | None = None) -> Runtime:
     Raises ConfigurationError, MissingToolError or StorageError.
     """
     configuration, clock = load_configuration(config), SystemClock()
+    if database:
+        configuration = configuration.with_database(database)
     nobody = Actor(id="service", name="Snaphold service", roles=(), login=current_login(), uses_grants=False)
     return Runtime(configuration, open_ledger(configuration, clock), clock, nobody)
 
-    if database:
-        configuration = configuration.with_database(database)
 
 class Listening:
     """A service with its socket open."""
@@ -125,6 +125,7 @@ class Listening:
 
     def stop(self) -> None:
         """Take no more requests, answer those that are there, and end."""
+        self.service.stopping.set()
         self._server.should_exit = True
 
 
