@@ -240,6 +240,7 @@ def test_times_without_a_zone_are_the_servers(newest: ProductRig) -> None:
     assert provider.find_started(KEY)
 
 
+@pytest.mark.slow
 def test_without_a_regular_job_ours_stands_alone(newest: ProductRig) -> None:
     newest.world.jobs.clear()
     newest.pool_extra["encryption_password"] = "11111111-2222-4333-8444-555555555555"

@@ -75,7 +75,15 @@ def test_an_increment_is_a_quick_backup_in_the_regular_job(rig: ProductRig) -> N
     assert (point.key, point.consistency) == (KEY, "application-consistent")
     assert any("it lies in the repository of the regular job" in text for text in point.findings)
     assert [kept.id for kept in rig.provider().restore_points()] == [point.id]
-    rig.check_recorded()
+
+
+@pytest.mark.slow
+def test_a_quick_backup_is_ordered_as_veeam_publishes_it(rig: ProductRig) -> None:
+    provider = rig.provider()
+    job = provider.start(increment(rig, provider))
+    rig.let_jobs_end()
+    assert finished(provider, job).restore_point is not None
+    assert rig.check_recorded() > 10
 
 
 def test_what_is_kept_for_longer_is_never_the_regular_job(newest: ProductRig) -> None:

@@ -36,7 +36,7 @@ from snaphold.providers.veeam_job import (
 )
 from snaphold.providers.veeam_quick import SESSIONS
 from snaphold.providers.veeam_quiesce import consistency_of, quiesce_events
-from snaphold.providers.veeam_session import VeeamSession
+from snaphold.providers.veeam_session import VeeamSession, after_effect
 from snaphold.providers.veeam_storage import POINTS, is_in_backups_of, points_of, usable_repository
 from snaphold.providers.vendor import restore_point_id
 
@@ -255,12 +255,13 @@ def cancel(session: VeeamSession, pool: Pool, job: str, incident: str) -> JobSta
 
     shape = dict[str, Any]
     session.write("POST", f"{SESSIONS}/{job}/stop", shape, f"stopping session {job}", look_up=look_up, refused_too=True)
-    for look in range(LOOKS):
-        after = status(session, pool, job, incident)
-        if after.state is not JobState.RUNNING:
-            return after
-        time.sleep(LOOK_PAUSE_SECONDS if look < LOOKS - 1 else 0.0)
-    return status(session, pool, job, incident)
+    with after_effect(f"the session {job} was told to stop"):
+        for look in range(LOOKS):
+            after = status(session, pool, job, incident)
+            if after.state is not JobState.RUNNING:
+                break
+            time.sleep(LOOK_PAUSE_SECONDS if look < LOOKS - 1 else 0.0)
+        return status(session, pool, job, incident)
 
 
 def restore_points(session: VeeamSession, pool: Pool, incident: str) -> list[RestorePoint]:

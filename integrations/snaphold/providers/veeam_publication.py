@@ -9,11 +9,11 @@ from typing import Any, cast
 from snaphold.clock import format_time
 from snaphold.config import Pool
 from snaphold.domain.restore_point import RestorePoint
-from snaphold.errors import InputError, ProviderError, TimedOutError, UnknownOutcomeError
+from snaphold.errors import InputError, ProviderError, TimedOutError
 from snaphold.platforms.marker import marker_of
 from snaphold.providers.base import Publication
 from snaphold.providers.veeam_answers import MalwareEvent, Mount, Page, PointAnswer, Started, as_document, is_id
-from snaphold.providers.veeam_session import VeeamSession
+from snaphold.providers.veeam_session import VeeamSession, after_effect
 from snaphold.providers.veeam_storage import POINTS, backup_objects
 
 MOUNTS = "/api/v1/dataIntegration"
@@ -44,6 +44,12 @@ def publish(session: VeeamSession, pool: Pool, point: RestorePoint, name: str) -
             return Started(id=found.id) if found else None
 
         session.write("POST", f"{MOUNTS}/publish", Started, f"publishing {point.id}", document=document, look_up=look_up)
+    with after_effect(f"{point.id} is being published"):
+        return _wait_until_mounted(session, point)
+
+
+def _wait_until_mounted(session: VeeamSession, point: RestorePoint) -> Publication:
+    mount = None
     for look in range(LOOKS):
         mount = _mount_of(session, point)
         if mount is not None and mount.state == "mounted":
@@ -102,10 +108,11 @@ def end_publication(session: VeeamSession, reference: str) -> None:
     session.write(
         "POST", f"{MOUNTS}/{reference}/unpublish", shape, "ending the publication", look_up=lambda: {} if gone() else None
     )
-    for look in range(LOOKS):
-        if gone():
-            return
-        time.sleep(LOOK_PAUSE_SECONDS if look < LOOKS - 1 else 0.0)
+    with after_effect(f"the publication {reference} is being ended"):
+        for look in range(LOOKS):
+            if gone():
+                return
+            time.sleep(LOOK_PAUSE_SECONDS if look < LOOKS - 1 else 0.0)
     raise TimedOutError(f"the publication {reference} has not ended", None, "repeat it; look at it in Veeam's console")
 
 
@@ -141,8 +148,6 @@ def mark_infected(session: VeeamSession, point: RestorePoint, reason: str) -> Re
             "severity": "Infected",
         }
         session.write("POST", EVENTS, Page, f"marking {point.id}", document=document, look_up=look_up)
-        if look_up() is None:
-            raise UnknownOutcomeError(f"Veeam does not show the mark of {point.id}", None, "look at its malware events")
     finding = f"marked as infected in Veeam: {reason}"
     if finding in point.findings:
         return point

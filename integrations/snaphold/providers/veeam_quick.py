@@ -15,7 +15,7 @@ from snaphold.errors import BusyError, InputError, UnknownOutcomeError
 from snaphold.providers.base import BackupOrder
 from snaphold.providers.veeam_answers import JobAnswer, SessionAnswer, TaskSession
 from snaphold.providers.veeam_job import JOBS, QUICK, SESSION_LINE, OwnJob, machine_of
-from snaphold.providers.veeam_session import VeeamSession
+from snaphold.providers.veeam_session import VeeamSession, after_effect
 
 SESSIONS = "/api/v1/sessions"
 _ALLOWED = "incremental"
@@ -86,7 +86,8 @@ def start(session: VeeamSession, order: BackupOrder, job: JobAnswer, own: OwnJob
             document=document, look_up=lambda: _only_one(session, own, since), refused_too=True,
         )  # fmt: skip
     if not own.session:
-        _note(session, job, found.id)
+        with after_effect(f"the quick backup of {own.machine} was started as session {found.id}"):
+            _note(session, job, found.id)
     return found.id
 
 

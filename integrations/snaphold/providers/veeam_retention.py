@@ -17,7 +17,7 @@ from snaphold.errors import BusyError, ProviderError
 from snaphold.platforms.marker import is_ours, marker_of
 from snaphold.providers.veeam_answers import BackupAnswer, PointAnswer, RepositoryState, SessionAnswer, as_document
 from snaphold.providers.veeam_job import JOBS, OWN_RUN, find_job, read_description
-from snaphold.providers.veeam_session import VeeamSession
+from snaphold.providers.veeam_session import VeeamSession, after_effect
 from snaphold.providers.veeam_storage import (
     POINTS,
     backup_objects,
@@ -78,7 +78,9 @@ def _raise_job_retention(session: VeeamSession, point: RestorePoint, until: date
 
     what = f"raising the retention of the job {own.name}"
     session.write("PUT", f"{JOBS}/{own.id}", dict[str, Any], what, document=changed, look_up=look_up)
-    if look_up() is None:
+    with after_effect(f"the retention of the job {own.name} was raised"):
+        as_set = look_up() is not None
+    if not as_set:
         raise ProviderError(f"the retention of the job {own.name} is not as it was set", None, "look at the job, then repeat")
 
 

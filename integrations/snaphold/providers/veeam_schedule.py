@@ -14,7 +14,7 @@ from snaphold.config import Pool
 from snaphold.errors import InputError, ProviderError
 from snaphold.providers.veeam_answers import as_document
 from snaphold.providers.veeam_job import JOBS, job_called, regular_jobs
-from snaphold.providers.veeam_session import VeeamSession
+from snaphold.providers.veeam_session import VeeamSession, after_effect
 
 _KEPT = re.compile(r"\n?\[snaphold-schedule ([^\]\n]*)\]")
 _SECTIONS = ("daily", "monthly", "continuously", "afterThisJob")
@@ -42,7 +42,9 @@ def set_schedule(session: VeeamSession, pool: Pool, machine: str, every_seconds:
         "PUT", f"{JOBS}/{job['id']}", dict[str, Any], f"changing the schedule of the job {job.get('name')}",
         document=changed, look_up=look_up,
     )  # fmt: skip
-    if look_up() is None:
+    with after_effect(f"the schedule of the job {job.get('name')} was changed"):
+        as_set = look_up() is not None
+    if not as_set:
         raise ProviderError(
             f"the schedule of the job {job.get('name')} is not as it was set",
             "somebody else changed the job at the same time",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from snaphold.config import Configuration, Integration
-from snaphold.errors import InputError, NotAuthorisedError, ProviderError, SnapholdError, UnknownOutcomeError
+from snaphold.errors import InputError, NotAuthorisedError, ProviderError, SnapholdError, TimedOutError, UnknownOutcomeError
 from snaphold.http import Answer, NoAnswerError
 from snaphold.http_guard import budget_of
 from snaphold.http_policy import VEEAM
@@ -62,6 +63,18 @@ def forget_sign_ins() -> None:
     """Forget every token, as a fresh process does; for tests and exercises."""
     with _lock:
         _sign_ins.clear()
+
+
+@contextmanager
+def after_effect(done: str) -> Generator[None]:
+    """Follow up what was done already: an error there leaves it open how it went on, and never says that nothing happened."""
+    try:
+        yield
+    except (UnknownOutcomeError, TimedOutError):
+        raise
+    except SnapholdError as error:
+        why = f"{error.what}: {error.why}" if error.why else error.what
+        raise UnknownOutcomeError(f"{done}, but it cannot be followed", why, "look at it in Veeam, then repeat") from error
 
 
 class VeeamSession:
