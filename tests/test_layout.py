@@ -53,11 +53,14 @@ def test_every_data_file_of_the_package_is_shipped() -> None:
     patterns = {(package, pattern) for package, text in shipped["options.package_data"].items() for pattern in text.split()}
     others = [path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
     for path in others:
-        package = ".".join(("snaphold", *path.parent.relative_to(PACKAGE).parts))
-        names = {package, "*"}
-        assert any(where in names and path.match(pattern.rstrip(",")) for where, pattern in patterns), (
-            f"{name_of(path)} is not in options.package_data"
-        )
+        parts = path.relative_to(PACKAGE).parts
+        # A pattern counts from its package, which may lie several folders above the file.
+        places = {(".".join(("snaphold", *parts[:depth])), "/".join(parts[depth:])) for depth in range(len(parts))}
+        assert any(
+            (where == package or (where == "*" and "/" not in inside)) and Path(inside).match(pattern.rstrip(","))
+            for where, pattern in patterns
+            for package, inside in places
+        ), f"{name_of(path)} is not in options.package_data"
 
 
 def test_modules_are_small() -> None:
