@@ -229,13 +229,16 @@ _now_serving: list[AwsWorld] = []
 def _client(service: str, region: str) -> Any:
     import boto3
     import botocore.session
+    from botocore.config import Config
 
     from snaphold.providers.aws_models import shared_loader
 
     bare: Any = botocore.session.Session()
     bare.register_component("data_loader", shared_loader())
     session: Any = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=region, botocore_session=bare)
-    return session.client(service, endpoint_url=_server()[1])
+    # The first call has moto load itself; a call that is made twice could make two of something.
+    patient = Config(read_timeout=240, retries={"mode": "standard", "total_max_attempts": 1})
+    return session.client(service, endpoint_url=_server()[1], config=patient)
 
 
 @cache
