@@ -80,6 +80,12 @@ def test_a_backup_is_started_once_per_key(rig: VendorRig) -> None:
     assert rig.started() == 1
 
 
+def test_a_backup_that_has_ended_is_not_started_again_under_its_key(rig: VendorRig) -> None:
+    provider, status = rig.back_up()
+    assert rig.provider().start(rig.order(provider)) == status.job
+    assert rig.started() == 1
+
+
 def test_a_backup_ends_with_a_restore_point_that_says_everything(rig: VendorRig) -> None:
     provider = rig.provider()
     job = provider.start(rig.order(provider))

@@ -270,9 +270,15 @@ def test_a_refresh_token_is_used_once_and_replaced_by_the_password_when_it_is_lo
     newest.server.faults.switch_on(Fault("reset_after", 1, "POST", "/api/oauth2/token"))
     newest.provider().capacity()
     assert newest.simulator.sign_ins == 2
+    newest.simulator.expire()
+    newest.server.faults.switch_on(Fault("reset_after", FOR_EVER, "POST", "/api/oauth2/token"))
+    with pytest.raises(ProviderError, match="cannot be reached"):
+        newest.provider().capacity()
+    newest.server.faults.clear()
+    newest.provider().capacity()
     forms = [call.body.decode() for call in (e.call for e in newest.server.exchanges) if call.path.endswith("/token")]
     used = [form for form in forms if "refresh_token=" in form]
-    assert len(used) == len(set(used)) == 2
+    assert len(used) == len(set(used)) == 3
 
 
 def test_no_secret_stands_in_an_error(newest: ProductRig, monkeypatch: pytest.MonkeyPatch) -> None:
