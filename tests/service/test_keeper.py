@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import snaphold.case_loop
 import snaphold.schedules.extra
 from snaphold.action import Effect
 from snaphold.domain.outcome import Outcome
 from snaphold.errors import ProviderError
+from snaphold.runtime import Runtime
 from snaphold.service.inbox import Inbox
 from snaphold.service.keeper import Keeper
+from snaphold.webhooks.settings import Webhook
 from support.schedule_kill import FORMER
 from support.schedule_lab import REGULAR, ScheduleLab
 
@@ -163,3 +167,23 @@ def test_an_extra_backup_that_fails_is_told_and_the_next_interval_tries_again(
     lab.clock.advance(900)
     keeper(lab).look()
     assert (len(backups.started), lab.record.fault) == (1, "")
+
+
+def test_cases_that_are_owed_a_look_get_it_in_the_name_of_the_webhook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = ScheduleLab(tmp_path).install(monkeypatch)
+    asked: list[str] = []
+
+    def catch_up(runtime: Runtime, **_: Any) -> None:
+        asked.append(runtime.actor.login)
+
+    monkeypatch.setattr(snaphold.case_loop, "catch_up", catch_up)
+    keeper(lab).look()
+    assert asked == []
+    hook = {"name": "itsm-in", "kind": "servicenow", "secrets": ["env:NOTHING"], "person": "ana", "integration": "itsm"}
+    hooks = (Webhook.model_validate(hook),)
+    watching = keeper(lab)
+    watching.runtime = replace(lab.runtime, configuration=lab.configuration.model_copy(update={"webhooks": hooks}))
+    for _ in range(30):
+        watching.look()
+        lab.clock.advance(5)
+    assert asked == ["webhook itsm-in"] * 3

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from snaphold.domain.incident import IncidentRecord
@@ -17,9 +17,10 @@ from snaphold.schedules.change import FIRST_WAIT, LONGEST_WAIT, is_due, tightene
 from snaphold.schedules.extra import is_backup_due, take_extra
 from snaphold.schedules.record import TightenedSchedule
 from snaphold.service.inbox import Inbox
-from snaphold.service.principals import actor_of_person
+from snaphold.service.principals import actor_of_person, actor_of_webhook
 
 EVERY_SECONDS = 5.0
+CASES_EVERY = timedelta(minutes=1)
 LOGIN = "service"
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
@@ -41,6 +42,7 @@ class Keeper:
     _ended: threading.Event = field(default_factory=threading.Event)
     _waits: dict[str, _Wait] = field(default_factory=dict[str, _Wait])
     _thread: threading.Thread | None = None
+    _cases_seen: datetime | None = None
 
     def open(self) -> None:
         """Begin."""
@@ -62,6 +64,20 @@ class Keeper:
                 self._guarded(schedule.id, lambda one=schedule: reconcile(one, self.runtime))
             if is_backup_due(schedule, now):
                 self._guarded(f"{schedule.id}.extra", lambda one=schedule: self._extra(one))
+
+        self._guarded("cases", self._catch_up)
+
+    def _catch_up(self) -> None:
+        """Look at the cases that are owed a look, in the name of the first webhook of a system that can be asked."""
+        now = self.runtime.clock.now()
+        hook = next((one for one in self.runtime.configuration.webhooks if one.integration is not None), None)
+        if hook is None or (self._cases_seen is not None and now - self._cases_seen < CASES_EVERY):
+            return
+        from snaphold.case_loop import catch_up
+
+        self._cases_seen = now
+        acting = replace(self.runtime, actor=actor_of_webhook(self.runtime.configuration, hook.name))
+        catch_up(acting, on_error=lambda case, error: log.error("the case %s: %s", case, error))
 
     def _extra(self, schedule: TightenedSchedule) -> None:
         actor = actor_of_person(self.runtime.configuration, schedule.last_by, LOGIN)
