@@ -223,7 +223,10 @@ def test_a_claim_of_a_run_is_taken_over_as_soon_as_another_worker_has_the_run(ur
     _drive(url, fence=2, worker="w2")
     second = ledger.guarded(lambda _: None, Tenant("R", 2).name)
     assert second.claim(note("k"), lease_seconds=900).state is ClaimState.TAKEN_OVER
-    _drive(url, fence=2, worker=None)
+    _drive(url, fence=2, worker=None, state="ended")
+    with pytest.raises(BusyError, match="being worked on"):
+        ledger.claim(note("k"), lease_seconds=900)
+    _drive(url, fence=2, worker=None, state="wanted")
     assert ledger.claim(note("k"), lease_seconds=900).state is ClaimState.TAKEN_OVER
 
 

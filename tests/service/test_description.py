@@ -58,9 +58,9 @@ def test_no_action_has_an_input_that_the_service_needs_for_itself() -> None:
     assert [name for name, entry in catalogue().items() if "incident" in entry.request.model_fields] == []
 
 
-def test_only_health_needs_no_token(document: dict[str, Any]) -> None:
+def test_only_health_and_readiness_need_no_token(document: dict[str, Any]) -> None:
     free = [path for path, item in document["paths"].items() for told in item.values() if "security" not in told]
-    assert free == ["/healthz"]
+    assert free == ["/healthz", "/readyz"]
 
 
 def test_every_error_is_a_problem_document(document: dict[str, Any]) -> None:

@@ -41,9 +41,13 @@ class Drive:
     finished: set[str] = field(default_factory=set[str])
     changed: threading.Condition = field(default_factory=threading.Condition)
     leaving: threading.Event = field(default_factory=threading.Event)
+    at_work: int = 0
+    """How many parts of the run have a thread in this process."""
 
     def watch(self, workflow: str, body: Callable[[], Any]) -> Any:
         """Run the body of a workflow; what stops this process from going on leaves the run instead of failing it."""
+        with self.changed:
+            self.at_work += 1
         try:
             return body()
         except RunLeftError as error:
@@ -57,6 +61,7 @@ class Drive:
             raise left from error
         finally:
             with self.changed:
+                self.at_work -= 1
                 self.finished.add(workflow)
                 self.changed.notify_all()
 

@@ -176,6 +176,9 @@ class Worker:
         for run, held in list(self._held.items()):
             if run not in held.drive.finished:
                 continue
+            if held.drive.at_work:  # a branch is still at a step: nobody else may have the run before it has ended
+                held.drive.leaving.set()
+                continue
             if _try(lambda held=held: self._give_back(held.taken, self._state_after(held))):
                 shared.put_down(held.drive)
                 del self._held[run]

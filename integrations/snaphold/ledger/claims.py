@@ -57,8 +57,11 @@ def has_lost_its_owner(connection: sa.Connection, found: Stored) -> bool:
     if tenant is None:
         return is_provably_dead(found.owner)
     columns = schema.tenure.c
-    row = connection.execute(sa.select(columns.worker, columns.fence).where(columns.run == tenant.run)).first()
-    return row is None or row.fence != tenant.fence or row.worker is None
+    row = connection.execute(sa.select(columns.worker, columns.fence, columns.state).where(columns.run == tenant.run)).first()
+    if row is None or row.fence != tenant.fence:
+        return True
+    # An action that was too slow for its step may still be at work when its run has ended: then its lease counts.
+    return row.worker is None and row.state != "ended"
 
 
 def decide(found: Stored | None, inputs_digest: str, now: int, *, reopen_failed: bool, lost: bool = False) -> Step:

@@ -26,6 +26,7 @@ from snaphold.service.description import action_operation, describe_api, metrics
 from snaphold.service.metrics import CONTENT_TYPE, Metrics
 from snaphold.service.pages.routes import PAGE_POLICY, add_pages
 from snaphold.service.problems import MEDIA_TYPE, RequestError, problem_of, status_of, unforeseen
+from snaphold.service.readiness import Readiness
 
 log = logging.getLogger(__name__)
 _HEADERS = {
@@ -48,6 +49,15 @@ def build_app(service: Service, given: Mapping[str, AnyAction] | None = None) ->
         told = {"status": "ok", "version": __version__, "time": format_time(service.runtime.clock.now())}
         return JSONResponse(told)
 
+    readiness = Readiness(service.runtime)
+
+    async def ready() -> JSONResponse:
+        """Say whether the service can do its work now; needs no token."""
+        faults = await run_in_threadpool(readiness.faults)
+        if faults:
+            raise RequestError(503, "the service is not ready", "; ".join(faults), "the service's log has the details")
+        return JSONResponse({"status": "ready", "version": __version__, "time": format_time(service.runtime.clock.now())})
+
     async def whoami(caller: Authenticated) -> JSONResponse:
         """Say whom the token stands for."""
         token = caller.token
@@ -63,6 +73,7 @@ def build_app(service: Service, given: Mapping[str, AnyAction] | None = None) ->
 
     app.add_api_route("/metrics", show_metrics, methods=["GET"], **metrics_operation())
     app.add_api_route("/healthz", health, methods=["GET"], **operation_of("health"))
+    app.add_api_route("/readyz", ready, methods=["GET"], **operation_of("ready"))
     app.add_api_route("/v1/whoami", whoami, methods=["GET"], **operation_of("whoami"))
     for entry in known.values():
         path = f"/v1/actions/{entry.name}"

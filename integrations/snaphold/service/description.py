@@ -136,6 +136,7 @@ _ERRORS_OF_ACTION = (400, 401, 403, 408, 409, 413, 415, 422, 424, 500, 503, 507)
 _ERRORS_OF_READ = (401, 403, 404, 422, 500, 503, 507)
 _SHOWN: dict[str, tuple[str, str, type[BaseModel], tuple[int, ...]]] = {
     "health": ("service", "How the service is", HealthShown, (500,)),
+    "ready": ("service", "Whether the service can work: database and disk", HealthShown, (500, 503)),
     "whoami": ("service", "Whom the token stands for", CallerShown, (401, 500, 503, 507)),
     "show_job": ("jobs", "Where a job stands", JobShown, _ERRORS_OF_READ),
     "list_approvals": ("approvals", "Approval requests", ApprovalList, (401, 422, 500, 503, 507)),

@@ -15,7 +15,7 @@ Generated from the service's own description by `make docs`; edit the code, not 
 whole description, with every schema, at `/openapi.json` (OpenAPI 3.1). How to run it:
 [run the service](../how-to/run-the-service.md).
 
-Every request but `GET /healthz` and `GET /openapi.json` carries `Authorization: Bearer snh_...`. Bodies are JSON
+Every request but `GET /healthz`, `GET /readyz` and `GET /openapi.json` carries `Authorization: Bearer snh_...`. Bodies are JSON
 objects in UTF-8, at most 1 MiB and 16 levels deep, without a key twice.
 """
 
