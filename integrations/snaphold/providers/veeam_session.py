@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from snaphold.config import Configuration, Integration
-from snaphold.errors import InputError, NotAuthorisedError, ProviderError, SnapholdError, TimedOutError, UnknownOutcomeError
+from snaphold.errors import NotAuthorisedError, ProviderError, SnapholdError, TimedOutError, UnknownOutcomeError
 from snaphold.http import Answer, NoAnswerError
 from snaphold.http_guard import budget_of
 from snaphold.http_policy import VEEAM
@@ -90,7 +90,7 @@ class VeeamSession:
         timeout = integration.timeout.total_seconds()
         budget = budget_of("", integration.name, integration.calls_per_run)
         self._session = Session(integration.url, VEEAM, budget, authorise=self._proof, ca_file=ca_file, timeout=timeout)
-        bare = replace(VEEAM, name="veeam-sign-in", renewals=0)
+        bare = replace(VEEAM, name="veeam-sign-in", keyed=VEEAM.reads, lost_keyed=True, renewals=0)
         self._bare = Session(integration.url, bare, budget, ca_file=ca_file, timeout=timeout)
         secret = hashlib.sha256(f"{self._user}\n{self._password}".encode()).hexdigest()
         with _lock:
@@ -282,16 +282,9 @@ class VeeamSession:
 
     def _ask_token(self, given: Mapping[str, str]) -> Answer:
         headers = {"x-api-version": (self._pinned or LOWEST).name, "Accept": "application/json"}
-        repeats = 1 if given["grant_type"] == "refresh_token" else VEEAM.attempts
-        for attempt in range(1, repeats + 1):
-            try:
-                answer = self._bare.call("POST", "/api/oauth2/token", form=given, headers=headers, signed=False)
-            except NoAnswerError as error:
-                if attempt < repeats and error.sent:
-                    continue
-                # To whoever waits for the token nothing was sent yet: it must not look like a lost answer of theirs.
-                raise ProviderError(error.what, f"signing in: {error.why}", error.do, retryable=True) from error
-            if answer.status < _SERVER_ERROR or attempt == repeats:
-                return answer
-            time.sleep(VEEAM.pause_before(attempt))
-        raise InputError("the sign-in was never tried")  # the last attempt returns or raises
+        by_password = given["grant_type"] == "password"  # another sign-in harms nobody; a refresh token is good once
+        try:
+            return self._bare.call("POST", "/api/oauth2/token", form=given, headers=headers, signed=False, keyed=by_password)
+        except NoAnswerError as error:
+            # To whoever waits for the token nothing was sent yet: it must not look like a lost answer of theirs.
+            raise ProviderError(error.what, f"signing in: {error.why}", error.do, retryable=True) from error
