@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from snaphold.soar.vendors import actions_of
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "integrations"
 LOADER = Path(__file__).with_name("xsoar") / "loader.py"
 ENTRY = "snaphold.soar.xsoar"
 ALSO = ("snaphold.context", "snaphold.documents", "snaphold.soar.xsoar_call")
 """Modules that are imported inside functions when a command runs."""
+VENDOR_ALSO = ("snaphold.cross_references", "snaphold.http_session", "snaphold.platforms.base")
 
 
 def module_file(name: str) -> Path | None:
@@ -71,9 +74,16 @@ def package_sources() -> dict[str, str]:
     return closure([*roots, "snaphold.actions"])
 
 
-def script(items: Mapping[str, Any]) -> str:
-    """Return the integration's script. `items` is what the pack should install, for the self-check."""
-    sources = package_sources()
+def vendor_sources(kind: str) -> dict[str, str]:
+    """Return the sources that travel inside the integration of one vendor: its adapter and the actions that it can do."""
+    actions = {entry.function.__module__ for entry in actions_of(kind).values()}
+    roots = ["snaphold.soar.xsoar_vendor", "snaphold.platforms.registry", f"snaphold.platforms.{kind}", "snaphold.actions"]
+    return closure([*roots, *VENDOR_ALSO, *ALSO, *sorted(actions)])
+
+
+def script(items: Mapping[str, Any], sources: Mapping[str, str] | None = None, entry: str = ENTRY) -> str:
+    """Return an integration's script: `items` is what it is told of itself, e.g. what the pack should install."""
+    sources = package_sources() if sources is None else dict(sources)
     digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
     lines = [
         "import demistomock as demisto",
@@ -96,7 +106,7 @@ def script(items: Mapping[str, Any]) -> str:
         "def main():",
         "    install_snaphold(SNAPHOLD_SOURCES, SNAPHOLD_DIGEST)",
         "    try:",
-        "        from snaphold.soar.xsoar import run",
+        f"        from {entry} import run",
         "    except ImportError as error:",
         "        return_error(",
         "            'Snaphold cannot start in this Docker image.\\nWhy: %s\\n'",

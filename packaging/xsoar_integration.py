@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from snaphold.action import AnyAction, Effect, catalogue
@@ -73,23 +74,23 @@ def _command(name: str, entry: AnyAction) -> Entry:
         "name": name,
         "description": f"{title}. {entry.description}",
         "polling": True,
-        "arguments": [
-            *map(_argument, fields_of(entry.request)),
-            *_common(entry),
-            *(_conditions(entry) if waits else []),
-            *_polling(),
-        ],
-        "outputs": _outputs(entry),
+        "arguments": action_arguments(entry, fields_of(entry.request), waits=waits),
+        "outputs": action_outputs(entry),
     }
     if entry.effect is not Effect.READS:
         command["execution"] = True
     return command
 
 
+def action_arguments(entry: AnyAction, shapes: Sequence[FieldShape], *, waits: bool = False) -> list[Entry]:
+    """Return the arguments of an action's command: its inputs, and those that every command has."""
+    return [*map(_argument, shapes), *_common(entry), *(_conditions(entry) if waits else []), *_polling()]
+
+
 def _argument(shape: FieldShape) -> Entry:
-    found: Entry = {"name": shape.name, "description": _sentence(shape.description)}
+    found: Entry = {"name": shape.name, "description": sentence(shape.description)}
     if shape.examples and value_text(shape.examples[0]):
-        found["description"] = f"{_sentence(shape.description)} For example: {value_text(shape.examples[0])}."
+        found["description"] = f"{sentence(shape.description)} For example: {value_text(shape.examples[0])}."
     if shape.required:
         found["required"] = True
     elif shape.default not in (None, "", []) and shape.kind is not Kind.LIST:
@@ -133,12 +134,13 @@ def _polling() -> list[Entry]:
     ]
 
 
-def _outputs(entry: AnyAction) -> list[Entry]:
+def action_outputs(entry: AnyAction) -> list[Entry]:
+    """Return the outputs of an action's command."""
     prefix = names.context_prefix(entry.name)
     return [
         {
             "contextPath": f"{prefix}.{shape.name}",
-            "description": _sentence(shape.description),
+            "description": sentence(shape.description),
             "type": TYPES.get(shape.kind, "String"),
         }
         for shape in fields_of(entry.result)
@@ -220,5 +222,5 @@ def effects() -> dict[str, Effect]:
     return {name: entry.effect for name, entry in catalogue().items()}
 
 
-def _sentence(given: str) -> str:
+def sentence(given: str) -> str:
     return " ".join(given.split()).rstrip(".") + "."

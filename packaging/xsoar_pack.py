@@ -25,13 +25,16 @@ import yaml
 import xsoar_items as items
 from snaphold import __version__
 from snaphold.playbook.load import LoadedPlaybook, load_parts, load_playbook, playbook_files
+from snaphold.soar.vendors import VENDORS
 from snaphold.soar.xsoar_fields import FIELDS
+from snaphold.soar.xsoar_vendor import brand
 from snaphold.targets.write import write_outputs
 from snaphold.targets.xsoar import compile_xsoar
-from xsoar_embed import ROOT, package_sources, script
+from xsoar_embed import ROOT, package_sources, script, vendor_sources
 from xsoar_image import image
 from xsoar_integration import DOCKER_IMAGE, integration
 from xsoar_pages import PACK_ABOUT, description, integration_readme, pack_readme, release_notes
+from xsoar_vendors import vendor_description, vendor_integration, vendor_readme_intro, vendor_script
 
 PACK = "Snaphold"
 FIRST_VERSION = "1.0.0"
@@ -54,9 +57,11 @@ def build_tree(version: str = __version__, docker_image: str = DOCKER_IMAGE) -> 
     yml = integration(docker_image)
     sources = package_sources()
     size = sum(len(source.encode()) for source in sources.values())
+    travelling = {brand(kind): vendor_sources(kind) for kind in sorted(VENDORS)}
+    sizes = {name: (len(inside), sum(len(text.encode()) for text in inside.values())) for name, inside in travelling.items()}
     pack: dict[str, bytes | str] = {
         "pack_metadata.json": _json(metadata(version)),
-        "README.md": pack_readme(playbooks, size, len(sources)),
+        "README.md": pack_readme(playbooks, size, len(sources), sizes),
         ".pack-ignore": "",
         ".secrets-ignore": "",
         "Integrations/Snaphold/Snaphold.yml": _yaml(yml),
@@ -74,6 +79,8 @@ def build_tree(version: str = __version__, docker_image: str = DOCKER_IMAGE) -> 
         "Classifiers/classifier-Snaphold.json": _json(items.classifier()),
         "Classifiers/classifier-mapper-incoming-Snaphold.json": _json(items.mapper()),
     }
+    for kind in sorted(VENDORS):
+        pack |= _vendor_files(kind, docker_image)
     for field in FIELDS:
         pack[f"IncidentFields/incidentfield-{field.cli_name}.json"] = _json(items.incident_field(field))
     if version != FIRST_VERSION:
@@ -87,6 +94,20 @@ def build_tree(version: str = __version__, docker_image: str = DOCKER_IMAGE) -> 
     tree = {f"Packs/{PACK}/{path}": content for path, content in pack.items()}
     tree |= {f"Config/{name}": _json(content) for name, content in config.items()}
     return {path: content.encode() if isinstance(content, str) else content for path, content in sorted(tree.items())}
+
+
+def _vendor_files(kind: str, docker_image: str) -> dict[str, bytes | str]:
+    """Return the files of a vendor's integration, by their place in the pack."""
+    name, yml = brand(kind), vendor_integration(kind, docker_image)
+    base = f"Integrations/{name}/{name}"
+    return {
+        f"{base}.yml": _yaml(yml),
+        f"{base}.py": vendor_script(kind),
+        f"{base}_test.py": TEST.replace("Snaphold.py", f"{name}.py"),
+        f"{base}_description.md": vendor_description(kind),
+        f"{base}_image.png": image(),
+        f"Integrations/{name}/README.md": integration_readme(yml, vendor_readme_intro(kind)),
+    }
 
 
 TEST = '''"""The tests of this integration are those of the package: tests/packaging and tests/soar in its repository."""
@@ -144,9 +165,10 @@ def unify(tree: Mapping[str, bytes]) -> Files:
             continue
         inner = path.removeprefix(f"Packs/{PACK}/")
         folder, _, name = inner.rpartition("/")
-        if folder == "Integrations/Snaphold":
-            if name == "Snaphold.yml":
-                files["Integrations/integration-Snaphold.yml"] = _unified(tree, version)
+        if folder.startswith("Integrations/"):
+            own = folder.partition("/")[2]
+            if name == f"{own}.yml":
+                files[f"Integrations/integration-{own}.yml"] = _unified(tree, own, version)
         elif folder.startswith("Lists/"):
             if not name.endswith("_data.json"):
                 files[f"Lists/{name}"] = _filled_list(tree, path)
@@ -158,14 +180,14 @@ def unify(tree: Mapping[str, bytes]) -> Files:
     return dict(sorted(files.items()))
 
 
-def _unified(tree: Mapping[str, bytes], version: str) -> bytes:
+def _unified(tree: Mapping[str, bytes], name: str, version: str) -> bytes:
     """Return the integration with everything folded in, in the order and form of the SDK."""
-    base = f"Packs/{PACK}/Integrations/Snaphold/Snaphold"
+    base = f"Packs/{PACK}/Integrations/{name}/{name}"
     yml = _read(tree[f"{base}.yml"])
     code = tree[f"{base}.py"].decode()
     code = code.replace("import demistomock as demisto\n", "").replace("from CommonServerPython import *\n", "", 1)
-    start = "register_module_line('Snaphold', 'start', __line__())\n"
-    end = "\nregister_module_line('Snaphold', 'end', __line__())\n"
+    start = f"register_module_line('{name}', 'start', __line__())\n"
+    end = f"\nregister_module_line('{name}', 'end', __line__())\n"
     constant = f"CONSTANT_PACK_VERSION = '{version}'\ndemisto.debug('pack id = {PACK}, pack version = {version}')\n"
     yml["script"]["script"] = f"{start}{constant}{code}{end}"
     encoded = base64.b64encode(tree[f"{base}_image.png"]).decode()
@@ -194,7 +216,7 @@ def pack_listing(tree: Mapping[str, bytes], files: Mapping[str, bytes], version:
 
 _DISPLAYS = {
     "classifier": "Classifiers", "dashboard": "Dashboard", "incidentfield": "Incident Fields", "incidenttype": "Incident Type",
-    "integration": "Integration", "layoutscontainer": "Layouts Container", "list": "List", "playbook": "Playbooks",
+    "integration": "Integrations", "layoutscontainer": "Layouts Container", "list": "List", "playbook": "Playbooks",
 }  # fmt: skip
 
 
@@ -212,7 +234,7 @@ def content_items(files: Mapping[str, bytes]) -> dict[str, list[dict[str, Any]]]
         item = _read(content) if path.endswith(".yml") else _load(content)
         listed = {
             "id": item.get("id") or item["commonfields"]["id"],
-            "name": item["name"],
+            "name": item.get("display") or item["name"],
             "description": str(item.get("description", "")),
             "fromversion": item.get("fromversion") or item["fromVersion"],
             "toversion": "",

@@ -10,8 +10,8 @@ from snaphold.targets.docs import table
 PACK_ABOUT = "Emergency backups for incident response: classify, snapshot, seal as evidence, hold."
 
 
-def pack_readme(playbooks: Sequence[Mapping[str, Any]], size: int, modules: int) -> str:
-    """Return the pack's page."""
+def pack_readme(playbooks: Sequence[Mapping[str, Any]], size: int, modules: int, vendors: Mapping[str, tuple[int, int]]) -> str:
+    """Return the pack's page; `vendors`: modules and bytes of each vendor's integration."""
     rows = [(playbook["name"], playbook["description"].partition(". ")[0]) for playbook in playbooks]
     lines = [
         "Snaphold decides what must be backed up first when an incident is declared, backs it up into storage that an intruder",
@@ -20,6 +20,7 @@ def pack_readme(playbooks: Sequence[Mapping[str, Any]], size: int, modules: int)
         "## What does this pack do?",
         "",
         "- Runs every action of a Snaphold service as a command; the service keeps vendor credentials, ledger and authority.",
+        "- Works with PagerDuty and ServiceNow also without the service: integrations of their own, in XSOAR's container.",
         "- Brings the playbooks below, compiled from one reviewed source each; version and digest stand in the description.",
         "- Brings an incident type with a Backup tab, a dashboard, a classifier and a mapper, and a list with a tier table.",
         "- Checks itself: run `!snaphold-self-check` after the installation.",
@@ -30,7 +31,8 @@ def pack_readme(playbooks: Sequence[Mapping[str, Any]], size: int, modules: int)
         "",
         "## Size",
         "",
-        f"The integration carries {modules} modules of the package, {size // 1024} KiB of readable source.",
+        f"The integration Snaphold carries {modules} modules of the package, {size // 1024} KiB of readable source.",
+        *(f"{name} carries {count} modules, {bytes_ // 1024} KiB." for name, (count, bytes_) in vendors.items()),
     ]
     return "\n".join(lines) + "\n"
 
@@ -52,12 +54,15 @@ def description() -> str:
     )
 
 
-def integration_readme(integration: Mapping[str, Any]) -> str:
+INTRODUCTION = "Starts, follows, seals and holds incident backups through a Snaphold service."
+
+
+def integration_readme(integration: Mapping[str, Any], introduction: str = INTRODUCTION) -> str:
     """Return the reference of all commands."""
     lines = [
-        "Starts, follows, seals and holds incident backups through a Snaphold service.",
+        introduction,
         "",
-        "## Configure Snaphold in Cortex",
+        f"## Configure {integration['display']} in Cortex",
         "",
         *table(
             ("**Parameter**", "**Required**"),

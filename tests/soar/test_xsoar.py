@@ -215,5 +215,5 @@ def test_the_self_check_tells_of_an_older_pack() -> None:
     ],
 )
 def test_a_certificate_from_a_text_box_gets_its_lines_back(pem: str) -> None:
-    with open(xsoar._certificate_file(pem), encoding="ascii") as stream:
+    with open(xsoar.certificate_file(pem), encoding="ascii") as stream:
         assert stream.read() == "-----BEGIN CERTIFICATE-----\nAAAA\nBBBB\n-----END CERTIFICATE-----\n"

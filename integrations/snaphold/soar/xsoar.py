@@ -31,6 +31,11 @@ _FLOW: Mapping[str, Callable[[Server, Mapping[str, Any]], Any]] = {
 
 def run(given: Mapping[str, Any], items: Mapping[str, Any]) -> None:
     """Run the command that the server asks for. `given` are the names of the integration's script."""
+    serve(given, items, _dispatch)
+
+
+def serve(given: Mapping[str, Any], items: Mapping[str, Any], dispatch: Callable[[Server, str], Any]) -> None:
+    """Run one command by `dispatch` and give its result, or its error, to the war room."""
     server = Server(
         demisto=given["demisto"],
         CommandResults=given["CommandResults"],
@@ -47,7 +52,7 @@ def run(given: Mapping[str, Any], items: Mapping[str, Any]) -> None:
     command = ""
     try:
         command = server.demisto.command()
-        found = _dispatch(server, command)
+        found = dispatch(server, command)
     except SnapholdError as error:
         server.return_error(f"{plain(command)}: {error_text(error)}")
         return
@@ -107,11 +112,11 @@ def _client(server: Server) -> ServiceClient:
     verify: bool | str = params.get("insecure") not in (True, "true")
     authority = str(params.get("ca_certificate") or "").strip()
     if verify and authority:
-        verify = _certificate_file(authority)
+        verify = certificate_file(authority)
     return ServiceClient(str(params.get("url") or ""), token.strip(), verify=verify)
 
 
-def _certificate_file(text: str) -> str:
+def certificate_file(text: str) -> str:
     """Return a file with the certificate. XSOAR may fold the lines of a text box into spaces; they are put back."""
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
     if begin not in text or end not in text:

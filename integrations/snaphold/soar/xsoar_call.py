@@ -7,9 +7,10 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from snaphold.action import AnyAction, Effect
+from snaphold.domain.incident import Incident
 from snaphold.domain.outcome import Outcome
 from snaphold.errors import InputError, ProviderError, TimedOutError, UnknownOutcomeError
 from snaphold.execute import LONGEST_KEY_VALUES, action_key, validate
@@ -20,7 +21,6 @@ from snaphold.playbook.valuetype import type_of
 from snaphold.recorded import redact_document
 from snaphold.soar import xsoar_names as names
 from snaphold.soar.answers import RUNNING, Job
-from snaphold.soar.client import ServiceClient
 from snaphold.soar.xsoar_incident import incident_id, read_incident
 from snaphold.soar.xsoar_server import Server
 from snaphold.soar.xsoar_text import error_text, findings_of, plain, result_text
@@ -36,12 +36,27 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]*")
 GOOD = (Outcome.SUCCEEDED.value, Outcome.PARTIAL.value)
 
 
+class Carrier(Protocol):
+    """What carries out actions: the client of the service, or the adapter of a vendor's system in this process."""
+
+    def call(
+        self, action: str, given: Mapping[str, Any], *, key: str = "", justification: str = "",
+        incident: Incident | Mapping[str, Any] | str = "", wait: bool = True,
+    ) -> dict[str, Any] | Job:  # fmt: skip
+        """Carry out an action; return its result, or the job that goes on."""
+        ...
+
+    def job(self, id: str) -> Job:
+        """Return where a job stands."""
+        ...
+
+
 @dataclass(frozen=True)
 class Use:
     """One use of a command."""
 
     server: Server
-    client: ServiceClient
+    client: Carrier
     entry: AnyAction
     arguments: Mapping[str, Any]
 

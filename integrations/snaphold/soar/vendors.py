@@ -1,0 +1,160 @@
+"""Actions that run at a vendor's system from inside a SOAR, without the Snaphold service: which, and by what settings.
+
+They need nothing but HTTPS, and are repeatable through the vendor's own lookup: before a write the adapter looks for what
+an earlier attempt left, by its key. What needs the audit trail or its registers refuses and names the service.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, cast
+
+from snaphold.action import AnyAction, catalogue, find_action
+from snaphold.clock import Clock, SystemClock
+from snaphold.config import Configuration
+from snaphold.context import Context
+from snaphold.domain.incident import Incident
+from snaphold.domain.people import Actor
+from snaphold.errors import InputError
+from snaphold.execute import validate
+from snaphold.platforms.base import PlatformDescription, PlatformVerb
+from snaphold.providers.base import Support
+from snaphold.recorded import redact_document
+from snaphold.soar.answers import Job
+
+VERBS: Mapping[str, PlatformVerb] = {
+    "change.check_standard": PlatformVerb.CHECK_STANDARD_CHANGE,
+    "change.close": PlatformVerb.CLOSE_CHANGE,
+    "change.open_emergency": PlatformVerb.OPEN_CHANGE,
+    "incident.add_note": PlatformVerb.ADD_NOTE,
+    "incident.read": PlatformVerb.READ_INCIDENT,
+    "incident.set_status": PlatformVerb.SET_STATUS,
+}
+"""What an action asks of the platform. Only these need no ledger; a new one is added here."""
+CHOSEN = "integration"
+"""The input that chooses among several integrations; here there is one."""
+_NAME = "here"
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """A vendor whose integration travels in the packs: its credentials by name, whether needed, and what each is.
+
+    `unused` are credentials that only what needs the service would use; that they lack is no fault here.
+    """
+
+    kind: str
+    title: str
+    url: str
+    credentials: Mapping[str, tuple[bool, str]]
+    unused: tuple[str, ...] = ()
+
+
+VENDORS: Mapping[str, Vendor] = {
+    "pagerduty": Vendor(
+        "pagerduty", "PagerDuty", "https://api.pagerduty.com", {"token": (True, "REST API token")}, ("routing_key",),
+    ),
+    "servicenow": Vendor(
+        "servicenow", "ServiceNow", "https://example.service-now.com",
+        {
+            "username": (True, "User"), "password": (True, "Password"),
+            "client_id": (False, "OAuth client"), "client_secret": (False, "OAuth client secret"),
+        },
+    ),
+}  # fmt: skip
+
+
+def actions_of(kind: str) -> dict[str, AnyAction]:
+    """Return the actions that a vendor's system can do from inside a SOAR, in order of name."""
+    module = cast("Any", importlib.import_module(f"snaphold.platforms.{kind}"))
+    able = cast("PlatformDescription", module.DESCRIPTION).capabilities
+    known = catalogue()
+    return {name: known[name] for name, verb in VERBS.items() if able[verb].support is not Support.UNSUPPORTED}
+
+
+class NoLedger:
+    """Stands where the ledger would be: whoever asks it for something hears that the service is needed."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise InputError(
+            "this needs the Snaphold service",
+            "it works with the audit trail and its registers, which are not kept inside a SOAR",
+            "use the integration Snaphold, with a service",
+        )
+
+
+@dataclass(frozen=True)
+class Direct:
+    """Carries out actions at one vendor's system in this process; takes the place of the client of the service."""
+
+    kind: str
+    url: str
+    credentials: Mapping[str, str]
+    settings: Mapping[str, str]
+    ca_file: str = ""
+    clock: Clock = field(default_factory=SystemClock)
+
+    def call(
+        self, action: str, given: Mapping[str, Any], *, key: str = "", justification: str = "",
+        incident: Incident | Mapping[str, Any] | str = "", wait: bool = True,
+    ) -> dict[str, Any] | Job:  # fmt: skip
+        """Carry out an action and return its result. Raises what the adapter raises; see `ServiceClient.call`."""
+        del wait  # nothing here outlasts a call
+        if action not in actions_of(self.kind):
+            raise InputError(f"{self.kind} cannot do {action}", None, "use the integration Snaphold, with a service")
+        entry = find_action(action)
+        request = validate(entry, {name: value for name, value in given.items() if name != CHOSEN})
+        with self._configured() as configuration:
+            context = Context(
+                configuration, self._incident(incident), Actor(id="soar", name="SOAR", roles=()), self.clock,
+                cast("Any", NoLedger()), justification=justification, key=key,
+            )  # fmt: skip
+            result = entry.function(request, context)
+        return redact_document(result.model_dump(mode="json"))
+
+    def job(self, id: str) -> Job:
+        """Refuse: without the service nothing is a job."""
+        raise InputError(f"there is no job {id!r}", "jobs are of the Snaphold service")
+
+    def check(self) -> tuple[str, tuple[str, ...]]:
+        """Return as whom we are signed in, and what that sign-in may not do. Never changes anything."""
+        from snaphold.platforms.registry import open_platform
+
+        with self._configured() as configuration:
+            found = open_platform(configuration.integrations[0], configuration).check()
+        unused = tuple(f"no {name}:" for name in VENDORS[self.kind].unused)
+        return found.signed_in_as, tuple(one for one in found.missing if not one.startswith(unused or ("\0",)))
+
+    def _incident(self, given: Incident | Mapping[str, Any] | str) -> Incident:
+        if isinstance(given, Incident):
+            return given
+        if isinstance(given, Mapping):
+            return Incident.model_validate(given)
+        told = {"id": given, "title": given, "severity": 3, "category": "unclassified", "source": "soar"}
+        return Incident.model_validate({**told, "declared_at": self.clock.now(), "assets": ["not-named"]})
+
+    @contextmanager
+    def _configured(self) -> Generator[Configuration]:
+        """Give the configuration with this one integration. Secrets are references everywhere, so they pass by name."""
+        given = {name: value for name, value in self.credentials.items() if value}
+        references = {name: f"SNAPHOLD_{self.kind.upper()}_{name.upper()}" for name in given}
+        document = {
+            "organisation": {"name": "SOAR"},
+            "tiers": [{"id": "T0", "level": 0, "impact": "Not judged here.", "rto": "1h", "rpo": "1h"}],
+            "integrations": [
+                {
+                    "name": _NAME, "kind": self.kind, "url": self.url, "settings": dict(self.settings), "ca_file": self.ca_file,
+                    "credentials": {name: f"env:{reference}" for name, reference in references.items()},
+                }
+            ],
+        }  # fmt: skip
+        os.environ.update({reference: given[name] for name, reference in references.items()})
+        try:
+            yield Configuration.model_validate(document)
+        finally:
+            for reference in references.values():
+                os.environ.pop(reference, None)

@@ -1,0 +1,85 @@
+"""The entry point of a vendor's own integration inside XSOAR: its actions run in this container, without a service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from snaphold.action import AnyAction
+from snaphold.errors import InputError
+from snaphold.secrets import remember
+from snaphold.soar.vendors import VENDORS, Direct, actions_of
+from snaphold.soar.xsoar import certificate_file, serve
+from snaphold.soar.xsoar_server import Server
+from snaphold.soar.xsoar_text import plain
+
+
+def brand(kind: str) -> str:
+    """Return what a vendor's integration is called, without a space: it is also the name of its files."""
+    return f"Snaphold{VENDORS[kind].title}"
+
+
+def command_name(kind: str, action: str) -> str:
+    """Return the command of an action in a vendor's integration: `snaphold-pagerduty-incident-read`."""
+    return f"snaphold-{kind}-" + action.replace(".", "-").replace("_", "-")
+
+
+def commands_of(kind: str) -> dict[str, AnyAction]:
+    """Return the action of every command of a vendor's integration."""
+    return {command_name(kind, name): entry for name, entry in actions_of(kind).items()}
+
+
+def run(given: Mapping[str, Any], items: Mapping[str, Any]) -> None:
+    """Run the command that the server asks for; `items` names the vendor."""
+    kind = str(items["vendor"])
+
+    def dispatch(server: Server, command: str) -> Any:
+        from snaphold.soar.xsoar_call import Use, run_action
+
+        direct = _connect(server, kind)
+        if command == "test-module":
+            return _test(direct)
+        entry = commands_of(kind).get(command)
+        if entry is None:
+            raise InputError(f"there is no command {command!r}", None, "update the pack")
+        return run_action(Use(server, direct, entry, server.demisto.args() or {}))
+
+    serve(given, items, dispatch)
+
+
+def _test(direct: Direct) -> str:
+    _, missing = direct.check()
+    return "ok" if not missing else "Signed in, but: " + plain("; ".join(missing))
+
+
+def _connect(server: Server, kind: str) -> Direct:
+    params = server.demisto.params() or {}
+    credentials = {name: _secret(params, name) for name in VENDORS[kind].credentials}
+    for name, (needed, title) in VENDORS[kind].credentials.items():
+        if needed and not credentials[name]:
+            raise InputError(f"{title} is missing", "the instance has none", "fill it in")
+    server.handle_proxy()
+    if params.get("insecure") in (True, "true"):
+        raise InputError("a certificate that cannot be checked is never trusted", None, "paste the authority's certificate")
+    authority = str(params.get("ca_certificate") or "").strip()
+    return Direct(
+        kind, str(params.get("url") or ""), credentials, _settings(params), certificate_file(authority) if authority else ""
+    )
+
+
+def _secret(params: Mapping[str, Any], name: str) -> str:
+    found: Any = params.get(name)
+    text = str(cast("dict[str, Any]", found).get("password") or "") if isinstance(found, dict) else str(found or "")
+    if text:
+        remember(text)
+    return text
+
+
+def _settings(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings of the text box, one NAME=VALUE a line. XSOAR may fold the lines into commas or spaces."""
+    lines = [line.strip() for line in str(params.get("settings") or "").replace(",", "\n").splitlines()]
+    pairs = [line.partition("=") for line in lines if line]
+    wrong = [line for line, mark, value in pairs if not mark or not value.strip()]
+    if wrong:
+        raise InputError(f"the setting {plain(wrong[0])} has no value", None, "write NAME=VALUE, one a line")
+    return {name.strip(): value.strip() for name, _, value in pairs}

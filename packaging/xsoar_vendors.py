@@ -1,0 +1,105 @@
+"""The integrations of vendors' own systems for XSOAR: they run in its container, without the Snaphold service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from snaphold.action import AnyAction, Effect
+from snaphold.fields import fields_of
+from snaphold.soar.vendors import CHOSEN, VENDORS
+from snaphold.soar.xsoar_vendor import brand, commands_of
+from xsoar_embed import script, vendor_sources
+from xsoar_integration import FROM_VERSION, action_arguments, action_outputs, sentence
+
+ENTRY = "snaphold.soar.xsoar_vendor"
+Entry = dict[str, Any]
+
+
+def vendor_integration(kind: str, docker_image: str) -> Entry:
+    """Return the content of a vendor's yml, without its code."""
+    vendor = VENDORS[kind]
+    return {
+        "category": "Utilities",
+        "sectionorder": ["Connect"],
+        "commonfields": {"id": brand(kind), "version": -1},
+        "name": brand(kind),
+        "display": f"Snaphold {vendor.title}",
+        "description": f"Works with incidents and changes of {vendor.title} from XSOAR itself, without the Snaphold service.",
+        "provider": "Snaphold",
+        "configuration": _configuration(kind),
+        "script": {
+            "type": "python",
+            "subtype": "python3",
+            "dockerimage": docker_image,
+            "script": "-",
+            "isfetch": False,
+            "runonce": False,
+            "commands": [_command(name, entry) for name, entry in commands_of(kind).items()],
+        },
+        "fromversion": FROM_VERSION,
+        "tests": ["No tests"],
+    }
+
+
+def vendor_script(kind: str) -> str:
+    """Return a vendor's script: the modules that it needs, and the way into them."""
+    return script({"vendor": kind}, vendor_sources(kind), ENTRY)
+
+
+def _configuration(kind: str) -> list[Entry]:
+    vendor, connect = VENDORS[kind], {"section": "Connect"}
+    found: list[Entry] = [
+        {"display": "Server URL", "name": "url", "type": 0, "required": True, "defaultvalue": vendor.url} | connect
+    ]
+    for name, (needed, title) in vendor.credentials.items():
+        found.append(
+            {"display": "", "displaypassword": title, "name": name, "hiddenusername": True, "type": 9, "required": needed}
+            | connect
+        )
+    authority = "PEM text of the authority that signed the system's certificate, when it is not a public one."
+    more = "One NAME=VALUE a line; the page on connecting this system lists them."
+    found += [
+        {"display": "CA certificate", "name": "ca_certificate", "type": 12, "required": False, "additionalinfo": authority}
+        | connect,
+        {"display": "Settings", "name": "settings", "type": 12, "required": False, "additionalinfo": more, "advanced": True}
+        | connect,
+        {"display": "Use system proxy settings", "name": "proxy", "type": 8, "required": False, "advanced": True} | connect,
+    ]
+    return found
+
+
+def _command(name: str, entry: AnyAction) -> Entry:
+    command: Entry = {
+        "name": name,
+        "description": f"{entry.title}. {entry.description}",
+        "polling": True,
+        "arguments": action_arguments(entry, [shape for shape in fields_of(entry.request) if shape.name != CHOSEN]),
+        "outputs": action_outputs(entry),
+    }
+    if entry.effect is not Effect.READS:
+        command["execution"] = True
+    return command
+
+
+def vendor_description(kind: str) -> str:
+    """Return the page beside a vendor's parameters."""
+    title = VENDORS[kind].title
+    return "\n".join(
+        [
+            f"## Snaphold {title}",
+            "",
+            f"Talks to {title} from this server's container. No Snaphold service is needed, so there is no audit trail of it.",
+            "",
+            "1. Enter address and credentials, and for a private authority its certificate.",
+            "2. Press Test. It signs in and says what the account may not do.",
+            "3. A write that is repeated with the same step finds what the first one left.",
+            "",
+            "Backups, evidence, holds and approvals need the integration Snaphold with a service.",
+            "",
+        ]
+    )
+
+
+def vendor_readme_intro(kind: str) -> str:
+    """Return the first sentence of a vendor's reference."""
+    return sentence(f"Reads and changes incidents of {VENDORS[kind].title} from XSOAR, without the Snaphold service")

@@ -1,0 +1,110 @@
+"""The vendors' own integrations of the XSOAR pack: their scripts run outside a server, on the image's Pythons."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import xsoar_pack
+from snaphold.soar.vendors import VENDORS
+from snaphold.soar.xsoar_vendor import brand, commands_of
+from support.platform_rigs import PagerDutyRig, Rig, ServiceNowRig
+from support.xsoar_builds import IMAGE_PYTHONS, image_python, tree, unified
+from support.xsoar_play import SHIM
+from xsoar_embed import vendor_sources
+
+LARGEST_KIB = 400
+
+
+def yml(kind: str) -> dict[str, Any]:
+    return xsoar_pack._read(unified()[f"Integrations/integration-{brand(kind)}.yml"])
+
+
+@pytest.mark.parametrize("kind", VENDORS)
+def test_a_vendor_has_an_integration_with_its_commands_and_only_what_it_needs(kind: str) -> None:
+    found = yml(kind)
+    assert [one["name"] for one in found["script"]["commands"]] == list(commands_of(kind))
+    assert found["name"] == found["commonfields"]["id"] == brand(kind)
+    sources = vendor_sources(kind)
+    assert f"snaphold/platforms/{kind}.py" in sources
+    assert not [path for path in sources if path.startswith(("snaphold/providers/r", "snaphold/quiesce", "snaphold/service"))]
+    assert sum(len(text.encode()) for text in sources.values()) < LARGEST_KIB * 1024
+    texts = [one["description"] for command in found["script"]["commands"] for one in command["arguments"]]
+    assert all(text.endswith(".") for text in texts)
+
+
+def test_the_size_of_each_integration_is_stated() -> None:
+    page = tree()["Packs/Snaphold/README.md"].decode()
+    for kind in VENDORS:
+        assert f"{brand(kind)} carries {len(vendor_sources(kind))} modules" in page
+
+
+@pytest.fixture(params=[PagerDutyRig, ServiceNowRig], ids=lambda rig: rig.kind)
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    found: Rig = request.param(tmp_path)
+    yield found
+    found.close()
+
+
+def run(rig: Rig, python: str, folder: Path, requests: list[tuple[str, dict[str, Any]]], **changes: Any) -> list[Any]:
+    """Run commands in one process, as a container does; return the entry that each gave to the war room."""
+    credentials = {name: {"password": value} for name, value in rig.secrets().items()}
+    authority = " ".join(rig.server.ca_file.read_text().split("\n"))  # as XSOAR folds a text box
+    settings = "\n".join(f"{name}={value}" for name, value in rig.settings().items())
+    params = {"url": rig.server.url, **credentials, "ca_certificate": authority, "settings": settings, **changes}
+    told = [{"command": name, "args": given, "params": params, "incident": {"id": "7"}} for name, given in requests]
+    path = folder / "script.py"
+    path.write_text(yml(rig.kind)["script"]["script"], encoding="utf-8")
+    done = subprocess.run(
+        [python, "-I", str(SHIM / "run_script.py"), str(path)],
+        input=json.dumps(told), capture_output=True, text=True, timeout=120, check=False, cwd=folder,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr[-3000:]
+    entries = [answer["entries"] for answer in json.loads(done.stdout)]
+    assert all(len(one) == 1 for one in entries)
+    assert not any(value in done.stdout for value in rig.secrets().values() if len(value) > 8)
+    return [one[0] for one in entries]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", IMAGE_PYTHONS)
+def test_a_vendors_commands_run_at_its_simulator_without_a_service(rig: Rig, version: str, tmp_path: Path) -> None:
+    reference = rig.open_incident()
+    name = f"snaphold-{rig.kind}-incident"
+    note = {"text": "Backup done.", "reference": reference, "justification": "An exercise"}
+    status = {"status": "resolved", "note": "Sealed.", "reference": reference, "justification": "An exercise"}
+    test, read, first, again, resolved, unknown = run(
+        rig, image_python(version), tmp_path,
+        [("test-module", {}), (f"{name}-read", {"reference": reference}), (f"{name}-add-note", note),
+         (f"{name}-add-note", note), (f"{name}-set-status", status), ("snaphold-backup-start", {})],
+    )  # fmt: skip
+    assert test == "ok"
+    assert (
+        read["EntryContext"]["Snaphold.Incident(val.command && val.command == obj.command && val.step && val.step == obj.step)"][
+            "outcome"
+        ]
+        == "succeeded"
+    )
+    assert [entry["Contents"]["found"] for entry in (first, again)] == [False, True]
+    assert len(rig.notes(reference)) >= 1
+    assert resolved["Contents"]["status"] == "resolved"
+    assert (unknown["Type"], "there is no command" in unknown["Contents"]) == (4, True)
+
+
+@pytest.mark.slow
+def test_what_is_missing_or_wrong_is_named(rig: Rig, tmp_path: Path) -> None:
+    python = image_python(IMAGE_PYTHONS[-1])
+    secret = next(iter(rig.secrets()))
+    (missing,) = run(rig, python, tmp_path, [("test-module", {})], **{secret: {}})
+    assert "is missing" in missing["Contents"]
+    (blind,) = run(rig, python, tmp_path, [("test-module", {})], insecure=True)
+    assert "never trusted" in blind["Contents"]
+    (setting,) = run(rig, python, tmp_path, [("test-module", {})], settings="nonsense")
+    assert "NAME=VALUE" in setting["Contents"]
+    (untrusted,) = run(rig, python, tmp_path, [("test-module", {})], ca_certificate="")
+    assert untrusted["Type"] == 4
