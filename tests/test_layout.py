@@ -84,7 +84,7 @@ def test_every_module_says_what_it_is() -> None:
 
 
 def test_every_command_has_its_file() -> None:
-    files = {path.stem for path in (PACKAGE / "cli/commands").glob("*.py")} - {"__init__"}
+    files = {path.stem.replace("_", "-") for path in (PACKAGE / "cli/commands").glob("*.py")} - {"--init--"}
     assert files == set(COMMANDS)
     assert list(COMMANDS) == sorted(COMMANDS)
 

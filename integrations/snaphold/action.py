@@ -177,11 +177,19 @@ def catalogue() -> Mapping[str, AnyAction]:
     return dict(sorted(found.items()))
 
 
+_exercised: list[Mapping[str, AnyAction]] = []
+
+
+def exercise_with(actions: Mapping[str, AnyAction] | None) -> None:
+    """Have this process act with other actions, for a drill; None ends it."""
+    _exercised[:] = [] if actions is None else [actions]
+
+
 def find_action(name: str) -> AnyAction:
     """Return the action called `name`. Raises InputError with the nearest name when there is none."""
     from snaphold.validation import suggest
 
-    known = catalogue()
+    known = _exercised[0] if _exercised else catalogue()
     if name not in known:
         raise InputError(f"there is no action {name!r}", suggest(name, list(known)) or None, "snaphold actions list")
     return known[name]

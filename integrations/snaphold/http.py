@@ -25,6 +25,7 @@ from snaphold import __version__
 from snaphold.errors import InputError, ProviderError
 from snaphold.http_policy import PLAIN, READING, RetryPolicy, asked_wait
 from snaphold.secrets import redact
+from snaphold.standing import check_standing
 
 if TYPE_CHECKING:
     import requests
@@ -201,6 +202,7 @@ def _once(call: _Call, url: str, timeout: float) -> Answer:
     import requests
     import urllib3
 
+    check_standing()
     host = urlsplit(url).netloc
     deadline = time.monotonic() + timeout
     if call.verify is False:

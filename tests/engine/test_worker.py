@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from snaphold.domain.authority import Approval, ApprovalState
 from snaphold.domain.people import Actor
 from snaphold.engine import tenures, workers
 from snaphold.engine.driver import cancel_run, resume_run, wake_run
+from snaphold.engine.durable import DurableSteps
 from snaphold.engine.run import Run, RunStatus, find_run, is_driven
 from snaphold.engine.shared_runs import register_run
 from snaphold.engine.tenures import State
@@ -39,6 +41,14 @@ GATE = """steps:
 SLOW = """steps:
   - {id: one, do: lab.start, with: {says: wait}}
   - {id: two, do: lab.start, with: {asset: second}}
+"""
+
+
+BRANCHES = """steps:
+  - id: both
+    parallel:
+      - - {id: left, do: lab.start, with: {asset: left, says: wait}}
+      - - {id: right, do: lab.start, with: {asset: right}}
 """
 
 
@@ -150,6 +160,31 @@ def test_a_worker_that_stops_in_order_hands_its_run_on_at_once(world: World) -> 
     assert find_run(runtime.ledger, run.id).status is RunStatus.DONE
     assert [line.state for line in workers.list_workers(runtime.ledger)] == ["stopped", "stopped"]
     assert sorted(world.lab.vendor.starts()) == ["INC-1/trial.one/orders-db/1", "INC-1/trial.two/second/1"]
+
+
+def test_a_run_is_not_given_back_while_a_branch_is_still_at_the_vendor(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection breaks under the run itself, but not under its branch."""
+    broke = threading.Event()
+    first = DurableSteps._first
+
+    def breaks(self: DurableSteps, going: Any) -> int:
+        if not broke.is_set():
+            until(world.lab.vendor.starts)
+            broke.set()
+            raise OSError("the connection broke")
+        return first(self, going)
+
+    monkeypatch.setattr(DurableSteps, "_first", breaks)
+    runtime = world.runtime()
+    run = register_run(runtime, plan_of(BRANCHES))
+    with working(world):
+        until(broke.is_set)
+        time.sleep(0.5)
+        assert state(runtime, run.id) == State.DRIVEN.value, "another worker would find nothing at the vendor, and start again"
+        world.lab.gate.set()
+        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+    assert find_run(runtime.ledger, run.id).status is RunStatus.DONE
+    assert sorted(world.lab.vendor.starts()) == ["INC-1/trial.left/left/1", "INC-1/trial.right/right/1"]
 
 
 def test_a_person_drives_a_run_here_and_leaves_it_at_the_gate_for_nobody_else(world: World) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from snaphold import __version__
-from snaphold.cli.commands import COMMANDS
+from snaphold.cli.commands import COMMANDS, module_of
 from snaphold.cli.failure import error_document, error_text, explain, tell
 from snaphold.cli.parsers import Parser, finish, parse, subcommands_of
 from snaphold.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
@@ -33,7 +33,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         child = subparsers.add_parser(name, help=summary, description=summary + ".")
         if command in (name, "*"):
-            importlib.import_module(f"snaphold.cli.commands.{name}").add_arguments(child)
+            importlib.import_module(f"snaphold.cli.commands.{module_of(name)}").add_arguments(child)
     finish(parser)
     return parser
 
@@ -79,7 +79,9 @@ def _run(words: list[str]) -> int:
         return EXIT_BAD_INPUT
     from snaphold.cli.output import Writer
 
-    return int(importlib.import_module(f"snaphold.cli.commands.{parsed.command}").run(parsed, Writer(as_json=parsed.json)))
+    return int(
+        importlib.import_module(f"snaphold.cli.commands.{module_of(parsed.command)}").run(parsed, Writer(as_json=parsed.json))
+    )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from snaphold import standing
 from snaphold.domain.authority import Approval, ApprovalState
 from snaphold.domain.people import Actor
 from snaphold.engine import tenures, workers
@@ -87,6 +88,7 @@ class Worker:
         ledger, configuration = self.runtime.ledger, self.runtime.configuration
         workers.register(ledger, self.id, self.settings.at_once, self.settings.lease)
         heart = Heartbeat(configuration.database_url(), self.id, self.settings.lease, self._lost)
+        standing.depend_on(lambda: heart.late)
         try:
             with shared.shared_engine(configuration, self.id):
                 ready()
@@ -95,6 +97,7 @@ class Worker:
                 if not self._held:  # else it stays as it is, and the others take its runs when it is overdue
                     _try(lambda: workers.set_state(ledger, self.id, WorkerState.STOPPED))
         finally:
+            standing.depend_on(None)
             heart.stop()
 
     def _loop(self) -> None:

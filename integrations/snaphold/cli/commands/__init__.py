@@ -14,6 +14,7 @@ COMMANDS: dict[str, str] = {
     "do": "Run one action by hand",
     "doctor": "Test every integration, pool and key; show who answers for each",
     "evidence": "Verify an evidence package, or compare two inventories",
+    "failover-drill": "Kill workers on a throw-away database; show that nothing is lost or starts twice",
     "key": "Make a signing key and the trust folder for verifiers",
     "playbook": "Check or show a playbook",
     "report": "Measures of a period for those who decide: times, success, SLA, storage, holds",
@@ -24,3 +25,8 @@ COMMANDS: dict[str, str] = {
     "token": "Make, list or revoke API tokens of the service",
     "worker": "Drive runs from PostgreSQL beside workers on other machines",
 }
+
+
+def module_of(command: str) -> str:
+    """Return the name of a command's module here."""
+    return command.replace("-", "_")

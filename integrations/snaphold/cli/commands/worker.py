@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
         raise MissingToolError(
             f"the Python package {error.name} is not installed", "workers need it", "pip install 'snaphold[service]'"
         ) from error
-    settings = Settings(at_once=_at_once(arguments.at_once), lease=_lease(arguments.lease))
+    settings = Settings(at_once=_at_once(arguments.at_once), lease=lease_of(arguments.lease))
     runtime = _runtime(arguments)
     _log(quiet=arguments.quiet)
     worker = Worker(
@@ -71,7 +71,8 @@ def _at_once(number: int) -> int:
     return number
 
 
-def _lease(text: str) -> timedelta:
+def lease_of(text: str) -> timedelta:
+    """Return the lease that a person gave. Raises InputError when it is none or too short."""
     from snaphold.clock import parse_duration
 
     try:
