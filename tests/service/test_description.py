@@ -15,6 +15,7 @@ from snaphold.service.callers import Service
 from support.service_lab import INCIDENT_DOCUMENT, ServiceLab, serving
 
 EXAMPLES_EACH = 8
+"""Requests of each sort to each fixed route; actions are alike and get half as many."""
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +100,12 @@ def test_no_request_that_fits_the_description_ends_in_a_fault(whole: ServiceLab)
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) >= len(catalogue()) + 8
     for operation in operations:
+        most = EXAMPLES_EACH // 2 if operation.path.startswith("/v1/actions/") else EXAMPLES_EACH
         for mode in (modes.POSITIVE, modes.NEGATIVE):
 
             @given(case=operation.as_strategy(generation_mode=mode))
             @settings(
-                max_examples=EXAMPLES_EACH,
+                max_examples=most,
                 deadline=None,
                 derandomize=True,
                 phases=[Phase.generate],

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -135,3 +138,38 @@ def test_a_run_that_cannot_begin_is_told_and_nothing_is_registered(folder: Path)
         assert requests.get(url, headers=ana, timeout=10).json() == {"runs": []}
     finally:
         serving.end()
+
+
+@pytest.mark.slow
+def test_a_run_whose_process_was_killed_is_taken_up_and_cancelled_over_the_api(folder: Path) -> None:
+    ana, ben = token(folder, "ana"), token(folder, "ben")
+    serving = Serving(folder)
+    try:
+        wanted = {"playbook": "asked", "incident": INCIDENT}
+        started = requests.post(f"{serving.url}/v1/runs", json=wanted, headers=ana, timeout=60)
+        assert started.status_code == 202, started.text
+        place = serving.url + started.headers["Location"]
+        until(lambda: requests.get(place, headers=ana, timeout=10).json(), lambda run: run["status"] == "waiting")
+        same = requests.post(f"{place}/resume", headers=ana, timeout=60)
+        assert (same.status_code, same.json()["driven"]) == (200, True)
+        os.kill(driver_of(folder), signal.SIGKILL)
+        until(lambda: requests.get(place, headers=ana, timeout=10).json(), lambda run: not run["driven"])
+        assert requests.post(f"{place}/resume", headers=ben, timeout=60).status_code == 403
+        resumed = requests.post(f"{place}/resume", headers=ana, timeout=60)
+        assert (resumed.status_code, resumed.json()["driven"]) == (202, True), resumed.text
+        until(lambda: requests.get(place, headers=ana, timeout=10).json(), lambda run: run["status"] == "waiting")
+        assert requests.post(f"{place}/cancel", headers=ana, timeout=60).status_code in (200, 202)
+        ended = until(lambda: requests.get(place, headers=ana, timeout=10).json(), lambda run: run["ended_at"])
+        assert (ended["status"], ended["cancel_requested"], ended["requested_by"]) == ("cancelled", "ana", "ana")
+    finally:
+        assert serving.end()[0] == 0
+
+
+def driver_of(folder: Path) -> int:
+    """Return the process that drives the one run of this estate."""
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            words = place.read_bytes()
+            if b"snaphold.service.drive_run" in words and str(folder).encode() in words:
+                return int(place.parent.name)
+    raise AssertionError("no process drives it")

@@ -126,6 +126,7 @@ def _engine_module() -> Any:
 def _drive(runtime: Runtime, plan: Plan, run: Run, listener: Listener, stay_at_gates: bool) -> Run:
     durable = _engine_module()
     drive = Drive(runtime, plan, run, listener, stay_at_gates)
+    drive.note_waiting()  # a question may still be open from before; what was asked is not asked again
     interrupted = False
     with durable.launched(drive):
         durable.begin(drive)

@@ -120,6 +120,16 @@ def _take(ledger: DatabaseLedger, connection: sa.Connection, run: str, by: str) 
     return Taken(Tenant(run, row.fence), by, json.loads(row.plan))
 
 
+def hand_to_workers(ledger: DatabaseLedger, run: str) -> bool:
+    """Have any worker take a run that a person let go of, or that waits; return whether there was anything to do."""
+    idle = (State.LEFT.value, State.WAITING.value)
+    with ledger.writing() as connection:
+        now = milliseconds(ledger.now(connection))
+        values = {"state": State.WANTED.value, "wake_at": None, "woken": False, "changed_at": now}
+        change = sa.update(tenure).where(tenure.c.run == run, tenure.c.worker.is_(None), tenure.c.state.in_(idle))
+        return connection.execute(change.values(**values)).rowcount == 1
+
+
 def guard_of(taken: Taken) -> Callable[[sa.Connection], None]:
     """Return the check that stands before every write of a run: it leaves the run when another worker has taken it."""
     columns = tenure.c

@@ -172,6 +172,13 @@ class DatabaseLedger:
         with self.reading() as connection:
             return registers.read_latest(connection, model, most, after)
 
+    def page(
+        self, model: type[Record], incident: str | None, most: int, after: tuple[int, str] | None = None
+    ) -> tuple[list[Record], tuple[int, str] | None]:
+        """Return up to `most` records of one kind, the newest first, after a place in the register; and the next place."""
+        with self.reading() as connection:
+            return registers.read_page(connection, model, incident, most, after)
+
     def entries(self, incident: str | None = None, run: str | None = None) -> list[Entry]:
         """Return entries in order."""
         return list(self.each_entry(incident, run))

@@ -74,6 +74,27 @@ def read_latest(connection: sa.Connection, model: type[Record], most: int, after
     return [_load(model, row.id, row.body) for row in connection.execute(wanted.limit(most).offset(after))], count
 
 
+def read_page(
+    connection: sa.Connection, model: type[Record], incident: str | None, most: int, after: tuple[int, str] | None
+) -> tuple[list[Record], tuple[int, str] | None]:
+    """Return up to `most` records of one kind, the newest first, and where the next page goes on; None at the end.
+
+    `after` is what the page before returned. Records that are made meanwhile come before it, so nothing is told twice.
+    """
+    columns = schema.register.c
+    wanted = sa.select(columns.id, columns.body, columns.created_by).where(columns.kind == kind_of(model))
+    if incident is not None:
+        wanted = wanted.where(columns.incident == incident)
+    if after is not None:
+        sequence, id = after
+        same = sa.and_(columns.created_by == sequence, columns.id > id)
+        wanted = wanted.where(sa.or_(columns.created_by < sequence, same))
+    rows = connection.execute(wanted.order_by(columns.created_by.desc(), columns.id).limit(most + 1)).all()
+    shown = rows[:most]
+    more = (int(shown[-1].created_by), str(shown[-1].id)) if len(rows) > most else None
+    return [_load(model, row.id, row.body) for row in shown], more
+
+
 def _load(model: type[Record], id: str, body: str) -> Record:
     try:
         return model.model_validate_json(body)

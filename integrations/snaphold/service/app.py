@@ -20,9 +20,9 @@ from snaphold import __version__
 from snaphold.action import AnyAction, catalogue
 from snaphold.clock import format_time
 from snaphold.errors import DocumentError, Problem, SnapholdError
-from snaphold.service import actions, approvals, runs, webhooks
+from snaphold.service import actions, approvals, evidence, registers, run_control, runs, webhooks
 from snaphold.service.callers import Authenticated, Service
-from snaphold.service.description import action_operation, describe_api, metrics_operation, operation_of
+from snaphold.service.description import action_operation, archive_operation, describe_api, metrics_operation, operation_of
 from snaphold.service.metrics import CONTENT_TYPE, Metrics
 from snaphold.service.pages.routes import PAGE_POLICY, add_pages
 from snaphold.service.problems import MEDIA_TYPE, RequestError, problem_of, status_of, unforeseen
@@ -84,6 +84,10 @@ def build_app(service: Service, given: Mapping[str, AnyAction] | None = None) ->
     app.add_api_route("/v1/runs", runs.list_runs, methods=["GET"], **operation_of("list_runs"))
     app.add_api_route("/v1/runs", runs.start_run, methods=["POST"], **operation_of("start_run"))
     app.add_api_route("/v1/runs/{id}", runs.show_run, methods=["GET"], **operation_of("show_run"))
+    app.add_api_route("/v1/runs/{id}/cancel", run_control.cancel, methods=["POST"], **operation_of("cancel_run"))
+    app.add_api_route("/v1/runs/{id}/resume", run_control.resume, methods=["POST"], **operation_of("resume_run"))
+    app.add_api_route("/v1/registers/{kind}", registers.list_register, methods=["GET"], **operation_of("list_register"))
+    app.add_api_route("/v1/evidence/{id}/archive", evidence.download_evidence, methods=["GET"], **archive_operation())
     app.add_api_route("/v1/webhooks/{name}", webhooks.receive_delivery, methods=["POST"], **operation_of("receive_delivery"))
     add_pages(app)
     app.openapi = lambda: describe_api(app, known)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import JsonSchemaMode
 
@@ -18,11 +18,14 @@ from snaphold.domain.value import IDENTIFIER_PATTERN, Moment
 from snaphold.engine.run import Run
 from snaphold.fields import schema_of
 from snaphold.service.approvals import DecisionGiven
+from snaphold.service.evidence import MEDIA_TYPE as ARCHIVE
 from snaphold.service.problems import MEDIA_TYPE, title_of
 from snaphold.service.records import JobState
+from snaphold.service.registers import RegisterPage
 from snaphold.service.runs import RunWanted
 
 SCHEMAS = "#/components/schemas/"
+TOO_MANY = 429
 SIGNATURE = "WebhookSignature"
 
 
@@ -134,6 +137,7 @@ _INCIDENT = _header("X-Snaphold-Incident", "The id of an incident that was sent 
 _PREFER = _header("Prefer", "`wait=SECONDS` or `respond-async` (RFC 7240).", "wait=20", required=False, longest=100)
 _ERRORS_OF_ACTION = (400, 401, 403, 408, 409, 413, 415, 422, 424, 500, 503, 507)
 _ERRORS_OF_READ = (401, 403, 404, 422, 500, 503, 507)
+_ERRORS_OF_CONTROL = (400, 401, 403, 404, 409, 422, 424, 500, 503, 507)
 _SHOWN: dict[str, tuple[str, str, type[BaseModel], tuple[int, ...]]] = {
     "health": ("service", "How the service is", HealthShown, (500,)),
     "ready": ("service", "Whether the service can work: database and disk", HealthShown, (500, 503)),
@@ -150,6 +154,9 @@ _SHOWN: dict[str, tuple[str, str, type[BaseModel], tuple[int, ...]]] = {
         (400, 401, 404, 408, 413, 415, 422, 500, 503, 507),
     ),
     "show_run": ("runs", "A run with its steps", RunShown, _ERRORS_OF_READ),
+    "cancel_run": ("runs", "Cancel a run", RunShown, _ERRORS_OF_CONTROL),
+    "resume_run": ("runs", "Take up a run again", RunShown, _ERRORS_OF_CONTROL),
+    "list_register": ("registers", "A page of a register", RegisterPage, (401, 422, 500, 503, 507)),
 }
 _BODIES: dict[str, type[BaseModel]] = {"answer_approval": DecisionGiven, "start_run": RunWanted}
 
@@ -160,6 +167,15 @@ def metrics_operation() -> dict[str, Any]:
     responses: dict[int, dict[str, Any]] = {200: shown, **_problems((401, 500, 503, 507))}
     told: dict[str, Any] = {"operation_id": "metrics", "summary": "Metrics for Prometheus", "tags": ["service"]}
     return {**told, "responses": responses, "response_class": PlainTextResponse}
+
+
+def archive_operation() -> dict[str, Any]:
+    """Return what describes the download of evidence, as arguments of `add_api_route`: a tar file, not JSON."""
+    shown = {"description": "The package", "content": {ARCHIVE: {"schema": {"type": "string", "format": "binary"}}}}
+    responses: dict[int, dict[str, Any]] = {200: shown, **_problems((400, 401, 403, 404, 422, 424, 500, 503, 507))}
+    told: dict[str, Any] = {"operation_id": "download_evidence", "summary": "A sealed package as a tar file"}
+    extra = {"parameters": [_WHY]}
+    return {**told, "tags": ["evidence"], "responses": responses, "response_class": Response, "openapi_extra": extra}
 
 
 def operation_of(name: str) -> dict[str, Any]:
@@ -175,6 +191,9 @@ def operation_of(name: str) -> dict[str, Any]:
         told["openapi_extra"] = {
             "requestBody": _json_body({"type": "object"}, {}), "security": [{"HTTPBearer": []}, {SIGNATURE: []}],
         }  # fmt: skip
+    if name in ("cancel_run", "resume_run"):
+        responses[202] = _json_response("It is on its way", _ref(model), location=True)
+        told["openapi_extra"] = {"parameters": [_WHY]}
     if name in _BODIES:
         body = _json_body({"$ref": _ref(_BODIES[name])}, _example(_BODIES[name]))
         told["openapi_extra"] = {"requestBody": body, **({"parameters": [_WHY]} if name == "start_run" else {})}
@@ -236,6 +255,7 @@ def _schemas(actions: Mapping[str, AnyAction]) -> dict[str, Any]:
         _add(found, model, "serialization")
     for model in (Incident, DecisionGiven, RunWanted):
         _add(found, model, "validation")
+    _add(found, RegisterPage, "serialization")
     for entry in actions.values():
         _add(found, entry.result, "serialization")
         body = _add(found, entry.request, "validation")
@@ -302,5 +322,7 @@ def _json_response(description: str, ref: str, *, location: bool = False) -> dic
 
 
 def _problems(statuses: tuple[int, ...]) -> dict[int, dict[str, Any]]:
+    """Return the answers of these statuses; who can be refused as unknown can also be told to slow down."""
     content = {MEDIA_TYPE: {"schema": {"$ref": _ref(ProblemDocument)}}}
-    return {status: {"description": title_of(status), "content": content} for status in statuses}
+    limited = (*statuses, TOO_MANY) if 401 in statuses else statuses  # noqa: PLR2004
+    return {status: {"description": title_of(status), "content": content} for status in sorted(limited)}

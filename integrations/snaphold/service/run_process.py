@@ -9,14 +9,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from snaphold.engine.plan import Plan
-from snaphold.engine.run import Run, runs_folder
+from snaphold.engine.run import Run, find_run, is_driven, runs_folder
 from snaphold.errors import InputError, SnapholdError, StorageError
 from snaphold.ledger.entry import canonical
 from snaphold.recorded import restore_error
 from snaphold.runtime import Runtime
+from snaphold.service.principals import RUN
 
 BEGIN_WITHIN_SECONDS = 15.0
 LOOK_EVERY_SECONDS = 0.1
@@ -33,25 +35,48 @@ def start_driver(runtime: Runtime, config: Path, token: str, plan: Plan) -> Run:
         from snaphold.engine.shared_runs import register_run
 
         return register_run(runtime, plan)
+    given = canonical(plan.to_document()).encode("utf-8")
+    return _begin(runtime, config, token, plan.run, given, lambda: runtime.ledger.record(Run, plan.run))
+
+
+def resume_driver(runtime: Runtime, config: Path, run: Run) -> Run:
+    """Have a run that nobody drives taken up in its requester's name; return it once it is being driven, or has ended.
+
+    With a database for many machines a worker takes it. Raises what kept it from going on.
+    """
+    if runtime.configuration.database:
+        from snaphold.engine.tenures import hand_to_workers
+
+        hand_to_workers(runtime.ledger, run.id)
+        return find_run(runtime.ledger, run.id)
+
+    def begun() -> Run | None:
+        found = find_run(runtime.ledger, run.id)
+        return found if found.has_ended or is_driven(runtime.configuration, runtime.ledger, run.id) else None
+
+    return _begin(runtime, config, f"{RUN}{run.id}", run.id, b"", begun)
+
+
+def _begin(runtime: Runtime, config: Path, principal: str, run: str, given: bytes, begun: Callable[[], Run | None]) -> Run:
     reader, writer = os.pipe()
     try:
-        child = _spawn(runtime, config, token, plan, writer)
+        child = _spawn(runtime, config, principal, run, given, writer)
     except OSError as error:
         os.close(reader)
-        raise StorageError(f"{plan.run} cannot be started", error.strerror, "check memory and the state folder") from error
+        raise StorageError(f"{run} cannot be started", error.strerror, "check memory and the state folder") from error
     finally:
         os.close(writer)
-    threading.Thread(target=child.wait, daemon=True, name=f"reaper of {plan.run}").start()
+    threading.Thread(target=child.wait, daemon=True, name=f"reaper of {run}").start()
     try:
-        return _await_beginning(runtime, plan, reader)
+        return _await_beginning(runtime, run, reader, begun)
     finally:
         os.close(reader)
 
 
-def _await_beginning(runtime: Runtime, plan: Plan, reader: int) -> Run:
+def _await_beginning(runtime: Runtime, id: str, reader: int, begun: Callable[[], Run | None]) -> Run:
     deadline = time.monotonic() + BEGIN_WITHIN_SECONDS
     while time.monotonic() < deadline:
-        run = runtime.ledger.record(Run, plan.run)
+        run = begun()
         if run is not None:
             return run
         if not select.select([reader], [], [], LOOK_EVERY_SECONDS)[0]:
@@ -59,28 +84,28 @@ def _await_beginning(runtime: Runtime, plan: Plan, reader: int) -> Run:
         said = os.read(reader, LONGEST_LINE)
         if not said.endswith(b"\n"):
             break  # it died without a word
-        raise _for_caller(restore_error(json.loads(said), "the start of the run"), plan)
+        raise _for_caller(restore_error(json.loads(said), "the start of the run"), id)
     raise SnapholdError(
-        f"it is not known whether {plan.run} began",
-        f"its process did not register it within {BEGIN_WITHIN_SECONDS:g} s; its log is {_log(runtime, plan.run)}",
-        f"GET /v1/runs/{plan.run}, or repeat the request: the same run is never started twice",
+        f"it is not known whether {id} began",
+        f"its process did not say so within {BEGIN_WITHIN_SECONDS:g} s; its log is {_log(runtime, id)}",
+        f"GET /v1/runs/{id}, or repeat the request: the same run is never started twice",
     )
 
 
-def _for_caller(error: SnapholdError, plan: Plan) -> SnapholdError:
+def _for_caller(error: SnapholdError, run: str) -> SnapholdError:
     """Return the error as the caller of the service should see it: by then the request itself was found to be good."""
     if not isinstance(error, InputError):
         return error
-    return SnapholdError(f"{plan.run} could not begin", f"{error.what}: {error.why or ''}", error.do)
+    return SnapholdError(f"{run} could not begin", f"{error.what}: {error.why or ''}", error.do)
 
 
-def _spawn(runtime: Runtime, config: Path, token: str, plan: Plan, writer: int) -> subprocess.Popen[bytes]:
-    log = _log(runtime, plan.run)
+def _spawn(runtime: Runtime, config: Path, principal: str, run: str, given: bytes, writer: int) -> subprocess.Popen[bytes]:
+    log = _log(runtime, run)
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", "snaphold.service.drive_run", str(config), token, str(writer)],
+            [sys.executable, "-m", "snaphold.service.drive_run", str(config), principal, str(writer)],
             stdin=subprocess.PIPE,
             stdout=descriptor,
             stderr=descriptor,
@@ -91,7 +116,7 @@ def _spawn(runtime: Runtime, config: Path, token: str, plan: Plan, writer: int) 
         os.close(descriptor)
     if child.stdin is not None:
         try:
-            child.stdin.write(canonical(plan.to_document()).encode("utf-8"))
+            child.stdin.write(given)
             child.stdin.close()
         except BrokenPipeError:
             return child  # it died; what it says, or its silence, tells why

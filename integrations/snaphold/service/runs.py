@@ -54,7 +54,7 @@ async def start_run(request: Request, caller: Authenticated) -> JSONResponse:
     except ValidationError as error:
         raise DocumentError("the request for a run is wrong", problems_of(error, None, RunWanted)) from error
     run, status = await run_in_threadpool(_start, caller, wanted, justification)
-    return JSONResponse(_view(caller, run), status, {"Location": f"/v1/runs/{run.id}"})
+    return JSONResponse(run_view(caller, run), status, {"Location": f"/v1/runs/{run.id}"})
 
 
 def _start(caller: Caller, wanted: RunWanted, justification: str) -> tuple[Run, int]:
@@ -94,7 +94,7 @@ async def list_runs(
 ) -> JSONResponse:
     """List runs, oldest first, without their steps."""
     found = await run_in_threadpool(caller.runtime.ledger.records, Run, incident)
-    return JSONResponse({"runs": [_view(caller, run, steps=False) for run in found]})
+    return JSONResponse({"runs": [run_view(caller, run, steps=False) for run in found]})
 
 
 async def show_run(id: str, caller: Authenticated) -> JSONResponse:
@@ -104,11 +104,12 @@ async def show_run(id: str, caller: Authenticated) -> JSONResponse:
 
 def _show(caller: Caller, id: str) -> dict[str, Any]:
     try:
-        return _view(caller, find_run(caller.runtime.ledger, id))
+        return run_view(caller, find_run(caller.runtime.ledger, id))
     except InputError as error:
         raise RequestError(404, error.what, error.why, "GET /v1/runs") from error
 
 
-def _view(caller: Caller, run: Run, *, steps: bool = True) -> dict[str, Any]:
+def run_view(caller: Caller, run: Run, *, steps: bool = True) -> dict[str, Any]:
+    """Return a run as the API shows it."""
     driven = not run.has_ended and is_driven(caller.runtime.configuration, caller.runtime.ledger, run.id)
     return {**run.model_dump(mode="json", exclude=set() if steps else {"steps"}), "driven": driven}
