@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from snaphold.engine.plan import Plan
@@ -33,8 +34,10 @@ def start_driver(runtime: Runtime, config: Path, token: str, plan: Plan) -> Run:
     """
     if runtime.configuration.database:
         from snaphold.engine.shared_runs import register_run
+        from snaphold.service.principals import actor_of_principal
 
-        return register_run(runtime, plan)
+        actor = actor_of_principal(runtime.configuration, runtime.ledger, token, runtime.clock.now())
+        return register_run(replace(runtime, actor=actor), plan)
     given = canonical(plan.to_document()).encode("utf-8")
     return _begin(runtime, config, token, plan.run, given, lambda: runtime.ledger.record(Run, plan.run))
 

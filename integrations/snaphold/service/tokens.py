@@ -26,6 +26,8 @@ from snaphold.service.records import ApiToken
 PREFIX = "snh_"
 _TOKEN_LOGIN = "token "  # noqa: S105  no token, but what stands before its id
 """How a login that is a token begins; its id follows."""
+_WEBHOOK_LOGIN = "webhook "
+"""How the login of a webhook begins; emergency grants of its person do not count for it."""
 DEFAULT_LIFE = timedelta(days=90)
 LONGEST_LIFE = timedelta(days=366)
 USE_NOTED_EVERY = timedelta(hours=1)
@@ -136,7 +138,8 @@ def actor_of_run(configuration: Configuration, ledger: Ledger, run: Run) -> Acto
         )
     token = ledger.record(ApiToken, run.login.removeprefix(_TOKEN_LOGIN)) if run.login.startswith(_TOKEN_LOGIN) else None
     if token is None:
-        return person.model_copy(update={"login": run.login})
+        by_machine = run.login.startswith(_WEBHOOK_LOGIN)
+        return person.model_copy(update={"login": run.login, **({"uses_grants": False} if by_machine else {})})
     return _with_token(person, token)
 
 

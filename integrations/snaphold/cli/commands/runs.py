@@ -102,7 +102,9 @@ def _show(configuration: Configuration, ledger: Ledger | None, id: str, writer: 
     for one in waiting:
         text += f"\n\nwaits for {one.escalated_to or one.asked_of} until {format_time(one.expires_at)}: {one.ask}"
         text += f"\n  snaphold approvals approve {one.id} --reason TEXT"
-    if driven == "no":
+    if driven == "no" and configuration.database:
+        text += "\n\nno worker drives it now; one takes it as soon as it has something to do"
+    elif driven == "no":
         text += f"\n\nno process drives it: snaphold runs resume {run.id}"
     document = {
         **run.model_dump(mode="json"), "driven": driven == "yes",
