@@ -65,7 +65,7 @@ _TABLE: list[tuple[str, Effect, Recovery, dict[str, Any], dict[str, Any]]] = [
         "backup.status", READS, PERSON, {"asset": (str, ...), "pool": (str, ...), "job": (str, ...)},
         {"state": State, "backup_outcome": str, "restore_point": str, "bytes_done": int, "bytes_total": int},
     ),
-    ("backup.verify", READS, PERSON, {"restore_point": (str, ...)}, {"verified": bool, "checks": list[str]}),
+    ("backup.verify", READS, PERSON, {"restore_point": (str, ...)}, {"verified": bool, "faulty": bool, "checks": list[str]}),
     ("backup.delete", DESTROYS, LOOKS_UP, {"restore_point": (str, ...)}, {}),
     (
         "retention.extend", WRITES, IDEMPOTENT, {"subjects": (Names, []), "at_least": (str, "30d"), "occasion": (str, "")},

@@ -242,7 +242,14 @@ class BackupVerified(Result):
     """Whether a restore point was proved."""
 
     verified: bool = Field(description="Whether every check that applies passed.", examples=[True])
-    checks: list[str] = Field(description="What was checked, each with `passed` or `failed`.", examples=[["passed: read back"]])
+    faulty: bool = Field(
+        description="Whether a check found a fault. A product that lets nobody check its copies: neither verified nor faulty.",
+        examples=[False],
+    )
+    checks: list[str] = Field(
+        description="What was checked, each with `passed` or `failed`; what could not be is a finding.",
+        examples=[["passed: read back"]],
+    )
 
 
 @action(
@@ -272,11 +279,13 @@ def verify(request: VerifyBackup, context: Context) -> BackupVerified:
     verified_at = context.clock.now() if proof.verified else None
     context.stage(point.model_copy(update={"verified_at": verified_at, "verification": "; ".join([*told, *proof.gaps])}))
     whole = point.outcome is Outcome.SUCCEEDED
+    unproved = Outcome.FAILED if proof.failed else Outcome.PARTIAL
     good = Outcome.SUCCEEDED if whole else Outcome.PARTIAL
     return BackupVerified(
-        outcome=good if proof.verified else Outcome.FAILED,
+        outcome=good if proof.verified else unproved,
         findings=[*proof.failed, *proof.gaps],
         verified=proof.verified,
+        faulty=bool(proof.failed),
         checks=told,
     )
 

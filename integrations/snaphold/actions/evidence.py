@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,11 @@ from snaphold.domain.restore_point import RestorePoint
 from snaphold.domain.retention import Deletion, DeletionState
 from snaphold.domain.stored_package import StoredPackage
 from snaphold.errors import EvidenceError, InputError
+from snaphold.providers.base import Support, Verb
+
+if TYPE_CHECKING:
+    from snaphold.evidence.metadata import InventoryCheck
+    from snaphold.evidence.payload import PayloadSource
 
 _LONGEST_INCIDENT = 100
 _SHOWN_FAULTS = 200
@@ -101,9 +106,10 @@ def seal(request: SealEvidence, context: Context) -> SealedEvidence:
 
     The data is hashed while it is copied, read back, signed, time-stamped when an authority is configured, and put into
     the vault with a chain of custody. A restore point that differs from its inventory is not sealed: the action fails.
+    What a backup product keeps and nobody can read as files is sealed as a record without its data: the outcome is partial.
     """
     from snaphold.evidence.package import build_package
-    from snaphold.evidence.sealing import keep_inventory, make_plan, restore
+    from snaphold.evidence.sealing import make_plan
     from snaphold.evidence.signature import load_signer
     from snaphold.evidence.timestamp import configured_stamp
     from snaphold.evidence.trust import write_trust
@@ -126,9 +132,9 @@ def seal(request: SealEvidence, context: Context) -> SealedEvidence:
         with storage_errors(f"the scratch folder {scratch} cannot be made"):
             remove_tree(scratch)
             scratch.mkdir(parents=True, mode=0o700)
-        pairs = [restore(point, context, scratch) if full else keep_inventory(point) for point in points]
+        pairs = [_gather(point, context, scratch, full=full) for point in points]
         sources, checks = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-        plan = make_plan(evidence_id, points, sources, checks, context, full=full, place=place)
+        plan = make_plan(evidence_id, points, sources, checks, context, place=place)
         staged = vault.stage(evidence_id)
         stamp = configured_stamp(context.configuration)
         sealed = build_package(staged, plan, signer=signer, clock=context.clock, stamp=stamp, progress=context.progress)
@@ -154,6 +160,17 @@ def seal(request: SealEvidence, context: Context) -> SealedEvidence:
         vault=vault.stored(evidence_id),
     )
     return _result(record, Outcome.PARTIAL if partial else Outcome.SUCCEEDED, findings, context)
+
+
+def _gather(point: RestorePoint, context: Context, scratch: Path, *, full: bool) -> tuple[PayloadSource, InventoryCheck]:
+    """Return what is sealed of a restore point: its data, its inventory, or its record when the data cannot leave."""
+    from snaphold.evidence.sealing import keep_inventory, keep_record, restore
+
+    if not point.inventory:
+        opening = context.provider(point.pool).describe().capabilities[Verb.OPEN_READ_ONLY]
+        if opening.support is Support.UNSUPPORTED:
+            return keep_record(point, opening.detail)
+    return restore(point, context, scratch) if full else keep_inventory(point)
 
 
 def _choose(request: SealEvidence, context: Context) -> tuple[list[RestorePoint], list[str]]:

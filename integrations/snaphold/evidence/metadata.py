@@ -66,7 +66,11 @@ class EvidenceMetadata(Value):
     organisation: str = Field(default="", description="Whose evidence it is.", examples=["Example Ltd"])
     justification: str = Field(default="", description="Why.", examples=["Ransomware on files-01"])
     key: str = Field(default="", description="Idempotency key of the sealing.", examples=["INC-1/seal/-/1"])
-    content: Literal["full", "inventory"] = Field(default="full", description="Data, or inventories only.", examples=["full"])
+    content: Literal["full", "inventory", "record"] = Field(
+        default="full",
+        description="Data, or inventories only, or records only of what backup products keep.",
+        examples=["full"],
+    )
     tool: Tool = Field(description="What made the package.", examples=[{}])
     payload: tuple[PayloadRecord, ...] = Field(default=(), description="Every payload file.", examples=[[]])
     restore_points: tuple[RestorePoint, ...] = Field(default=(), description="As registered.", examples=[[]])

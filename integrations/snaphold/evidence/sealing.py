@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from snaphold.context import Context
 from snaphold.domain.authority import Approval, ApprovalState, Grant, Hold, PromotionException
@@ -63,6 +63,17 @@ def keep_inventory(point: RestorePoint) -> tuple[PayloadSource, InventoryCheck]:
     return source, _check(point, compared=False, findings=())
 
 
+def keep_record(point: RestorePoint, why: str) -> tuple[PayloadSource, InventoryCheck]:
+    """Return the registered facts of a restore point as payload, when its data cannot leave the product that keeps it.
+
+    They name the product's own id, the log of freeze and thaw, and what the product told; the check says what is not here.
+    """
+    finding = f"its data are not in this package, they stay in {point.provider} as {point.reference}: {why}"
+    facts = _lines([point.model_dump(mode="json")])
+    source = StreamSource(f"record of restore point {point.id}, without its data", facts, "jsonl", point.id)
+    return source, _check(point, compared=False, findings=[finding])
+
+
 def make_plan(
     evidence_id: str,
     points: Sequence[RestorePoint],
@@ -70,7 +81,6 @@ def make_plan(
     checks: Sequence[InventoryCheck],
     context: Context,
     *,
-    full: bool,
     place: RestingPlace,
 ) -> PackagePlan:
     """Return the plan of a package for these restore points."""
@@ -88,7 +98,7 @@ def make_plan(
         organisation=organisation.name,
         justification=context.justification,
         key=context.key,
-        content="full" if full else "inventory",
+        content=_content(points, sources),
         tool=Tool(name="snaphold", version=""),
         restore_points=tuple(points),
         providers=_providers(points, context),
@@ -121,6 +131,13 @@ def make_plan(
         quiesce="; ".join(sorted({f"{point.asset}: {point.consistency}" for point in points})),
         place=Place(system=platform.node(), **dict(place)),
     )
+
+
+def _content(points: Sequence[RestorePoint], sources: Sequence[PayloadSource]) -> Literal["full", "inventory", "record"]:
+    """Return the most that the payload holds of any restore point; the checks say of each what is not there."""
+    if any(isinstance(source, TreeSource) for source in sources):
+        return "full"
+    return "inventory" if any(point.inventory for point in points) else "record"
 
 
 def timeline(context: Context, points: Sequence[RestorePoint], entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -26,7 +26,10 @@ CRASH_CONSISTENT = "crash-consistent"
 
 @dataclass
 class Proof:
-    """What was checked. `verified` only when something was, and nothing failed; `gaps` are known before the copy ended."""
+    """What was checked. `verified` only when something was, and nothing failed; `gaps` are what nothing could check.
+
+    Neither verified nor failed is what a product keeps that lets nobody read its copies back.
+    """
 
     passed: list[str] = field(default_factory=lambda: [])
     failed: list[str] = field(default_factory=lambda: [])
@@ -47,19 +50,20 @@ def prove(
 ) -> Proof:
     """Return what the checks of a restore point found. `scratch` is an empty folder that the caller removes.
 
-    A check that cannot be made counts as failed. Raises MissingToolError and what else keeps the provider from
-    answering at all.
+    A check that the engine has and that cannot be made counts as failed. What a product has no check for is a gap.
+    Raises MissingToolError and what else keeps the provider from answering at all.
     """
     proof = Proof()
-    progress(f"{point.id}: reading back")
-    verification = provider.verify(point)
-    if verification.outcome is Outcome.SUCCEEDED:
-        proof.passed.append(f"read back: {verification.method}")
+    capabilities = provider.describe().capabilities
+    opening = capabilities[Verb.OPEN_READ_ONLY]
+    restorable = opening.support is not Support.UNSUPPORTED
+    if capabilities[Verb.VERIFY].support is Support.UNSUPPORTED:
+        proof.gaps.append(f"it was not read back: {capabilities[Verb.VERIFY].detail}")
     else:
-        proof.failed.append(f"read back: {verification.method}: {'; '.join(verification.findings) or 'failed'}")
-    capability = provider.describe().capabilities[Verb.OPEN_READ_ONLY]
-    if capability.support is Support.UNSUPPORTED:
-        proof.gaps.append(f"it was not restored and compared with its source: {capability.detail}")
+        progress(f"{point.id}: reading back")
+        _read_back(provider, point, proof, restorable=restorable)
+    if not restorable:
+        proof.gaps.append(f"it was not restored and compared with its source: {opening.detail}")
         return proof
     progress(f"{point.id}: restoring into scratch")
     try:
@@ -71,6 +75,19 @@ def prove(
     except SnapholdError as error:
         proof.failed.append("; ".join(part for part in (error.what, error.why) if part))
     return proof
+
+
+def _read_back(provider: Provider, point: RestorePoint, proof: Proof, *, restorable: bool) -> None:
+    """Add what the engine says of its copy. A product that found no fault and read nothing proves and disproves nothing."""
+    verification = provider.verify(point)
+    told = "; ".join(verification.findings)
+    label = "read back" if restorable else "looked at"
+    if verification.outcome is Outcome.SUCCEEDED:
+        proof.passed.append(f"{label}: {verification.method}")
+    elif restorable or verification.outcome is Outcome.FAILED:
+        proof.failed.append(f"{label}: {verification.method}: {told or 'failed'}")
+    else:
+        proof.gaps.append(f"looked at: {verification.method}: {told or 'nothing proves it'}")
 
 
 def compare_with_source(point: RestorePoint, root: Path, scratch: Path, proof: Proof) -> None:
