@@ -121,7 +121,7 @@ def _signing_key(configuration: Configuration) -> Examined:
     from snaphold.evidence.signature import load_signer
 
     def test() -> tuple[str, Sequence[str]]:
-        return load_signer(configuration).public_key.rsplit(" ", 1)[0][-16:], ()
+        return load_signer(configuration).public_key.split(" ")[1][-16:], ()
 
     detail, findings = _try(test)
     shown = f"public key ends in {detail}" if detail else ""

@@ -44,10 +44,10 @@ SecretReference = Annotated[
 ]
 
 
-def resolve(reference: str, base: Path | None = None) -> str:
+def resolve(reference: str, base: Path | None = None, *, hide: bool = True) -> str:
     """Return the secret that a reference names, without a trailing line end; relative files count from `base`.
 
-    Raises InputError when it is missing, empty, or a file that others can read.
+    With `hide` false it is no secret and goes on being shown. Raises InputError when it is missing, empty, or a file that others can read.
     """
     kind, _, rest = reference.partition(":")
     if kind == "env":
@@ -62,7 +62,8 @@ def resolve(reference: str, base: Path | None = None) -> str:
     value = value.rstrip("\r\n")
     if not value:
         raise InputError("a secret is missing", missing, "set it, then try again")
-    remember(value)
+    if hide:
+        remember(value)
     return value
 
 
