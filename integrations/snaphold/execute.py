@@ -38,6 +38,7 @@ from snaphold.recorded import (
     restore_error,
 )
 from snaphold.secrets import redact
+from snaphold.standing import check_standing
 from snaphold.validation import problems_of, suggest
 
 LEASE_SECONDS = 900.0
@@ -138,6 +139,7 @@ def _note(entry: AnyAction, request: Request, context: Context) -> NewEntry:
 
 def _call(entry: AnyAction, request: Request, context: Context) -> Result:
     """Run the function. An unforeseen fault becomes an error with its cause; KeyboardInterrupt and exit pass through."""
+    check_standing()
     try:
         return entry.function(request, context)
     except SnapholdError:
