@@ -78,6 +78,14 @@ def test_assets_of_which_nothing_is_backed_up_are_named(tmp_path: Path) -> None:
     assert "nothing is backed up of shop, orders-db, files-01" in found("assets", tmp_path)[1]
 
 
+def test_assets_that_go_to_a_backup_product_need_no_paths(tmp_path: Path) -> None:
+    pool = {"name": "vendor", "provider": "veeam", "location": "Incident 01", "integration": "vbr"}
+    integration = {"name": "vbr", "kind": "veeam", "url": "https://vbr01.example.org"}
+    routes = [{"tiers": ["T0"], "primary": "vendor"}]
+    texts = found("assets", tmp_path, pools=[pool], integrations=[integration], routes=routes)
+    assert "nothing is backed up of orders-db, files-01" in texts[1]
+
+
 def test_unknown_quiesce_adapters_and_unproved_copies_are_named(tmp_path: Path) -> None:
     assets = [{"id": "db", "kind": "database", "owner": "x", "tier": "T0",
                "application": {"quiesce": "sqlte", "location": "x.db"}}]  # fmt: skip

@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -67,7 +67,9 @@ def _assets(configuration: Configuration) -> Iterator[str]:
     if unclassified:
         tier = next(item.tier for item in classified if item.source is Source.NOTHING)
         yield f"nobody classified {_some(unclassified)}: no tier, no rule matches, counted as {tier}"
-    bare = [asset.id for asset in configuration.assets if not asset.protection.paths and asset.application is None]
+    by_product = _assets_of_products(configuration, {item.asset: item.tier for item in classified})
+    bare = [asset.id for asset in configuration.assets
+            if not asset.protection.paths and asset.application is None and asset.id not in by_product]  # fmt: skip
     if bare:
         yield f"nothing is backed up of {_some(bare)}: give protection.paths or an application"
     missing = [f"{asset.id} ({path})" for asset in configuration.assets for path in asset.protection.paths
@@ -82,6 +84,18 @@ def _assets(configuration: Configuration) -> Iterator[str]:
         if application.quiesce not in adapter_names():
             hint = suggest(application.quiesce, adapter_names()) or f"known: {', '.join(adapter_names())}"
             yield f"{name} names the unknown quiesce adapter {application.quiesce!r} ({hint})"
+
+
+def _assets_of_products(configuration: Configuration, tiers: Mapping[str, str]) -> set[str]:
+    """Return the assets that go to a backup product: it knows by itself what belongs to a machine."""
+    from snaphold.providers.registry import product_names
+
+    products = {pool.name for pool in configuration.pools if pool.provider in product_names()}
+    routes = {tier: (route.primary, route.alternate) for route in configuration.routes for tier in route.tiers}
+    return {
+        asset.id for asset in configuration.assets
+        if products & ({asset.protection.pool} if asset.protection.pool else {*routes.get(tiers[asset.id], ())})
+    }  # fmt: skip
 
 
 def _dependencies(configuration: Configuration) -> Iterator[str]:
