@@ -23,6 +23,7 @@ from snaphold.domain.tier import Tier
 from snaphold.domain.value import Identifier, Value
 from snaphold.errors import ConfigurationError, InputError, Problem
 from snaphold.secrets import SecretReference
+from snaphold.service.settings import ServiceSettings
 from snaphold.vault.settings import VaultSettings
 from snaphold.webhooks.settings import Trigger, Webhook
 
@@ -253,6 +254,9 @@ class Configuration(Value):
         default=(), description="How long backups are kept after the case is closed.", examples=[EXAMPLES["retention"]]
     )
     contacts: tuple[Contact, ...] = Field(default=(), description="Whom to call.", examples=[EXAMPLES["contacts"]])
+    service: ServiceSettings = Field(
+        default=ServiceSettings(), description="The service as its callers see it.", examples=[EXAMPLES["service"]]
+    )
     playbooks: str = Field(
         default="",
         description="Folder of your own playbooks; searched before the shipped ones.",

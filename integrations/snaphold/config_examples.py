@@ -197,6 +197,7 @@ EXAMPLES: dict[str, Any] = {
         {"data_class": "personal-data", "keep": "30d", "basis": "GDPR article 5(1)(e)"},
         {"keep": "365d", "basis": "Backup policy, section 4"},
     ],
+    "service": {"address": "https://snaphold.example.org", "requests_per_second": 50.0, "burst": 200},
     "contacts": [
         {"role": "backup-team", "name": "Backup on-call", "reach": "+44 20 5550 0100", "review_by": "2027-01-31"},
         {"role": "incident-managers", "name": "Incident manager on duty", "reach": "+44 20 5550 0101", "review_by": "2027-01-31"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ import pytest
 from snaphold.action import Effect, catalogue
 from snaphold.service.app import build_app
 from snaphold.service.callers import Service
+from snaphold.service.openapi_3_0 import in_openapi_3_0
 from support.service_lab import INCIDENT_DOCUMENT, ServiceLab, serving
 
 EXAMPLES_EACH = 8
@@ -69,6 +70,37 @@ def test_every_error_is_a_problem_document(document: dict[str, Any]) -> None:
         for told in item.values():
             kinds = {kind for status, one in told["responses"].items() if status >= "400" for kind in one["content"]}
             assert kinds == {"application/problem+json"}, path
+
+
+def test_what_the_importer_of_shuffle_needs_is_in_the_description(document: dict[str, Any]) -> None:
+    """Shuffle reads OpenAPI 3.0 into typed structures, takes servers[0] as the address, and knows schemes by their name."""
+    from openapi_spec_validator import OpenAPIV30SpecValidator
+
+    older = in_openapi_3_0(document)
+    assert list(OpenAPIV30SpecValidator(older).iter_errors()) == []
+    assert older["openapi"].startswith("3.0.")
+    assert older["info"]["title"] == "Snaphold"
+    assert older["servers"][0]["url"].startswith("http")
+    assert older["components"]["securitySchemes"]["BearerAuth"]["scheme"] == "bearer"
+    assert set(older["paths"]) == set(document["paths"])
+    operations = [told for item in older["paths"].values() for told in item.values()]
+    assert all(told["summary"] and told["operationId"] for told in operations)
+    assert len({told["summary"] for told in operations}) == len(operations)
+    assert list(_misfits(older["components"]["schemas"])) == []
+
+
+def _misfits(schemas: Any) -> Iterator[str]:
+    """Yield what would not fit into the structures: a type that is a list, `null`, bounds that are exclusive numbers."""
+    waiting: list[tuple[str, Any]] = list(schemas.items())
+    while waiting:
+        place, schema = waiting.pop()
+        if not isinstance(schema.get("type", ""), str) or schema.get("type") == "null":
+            yield f"{place}: type"
+        if any(not isinstance(schema.get(name, True), bool) for name in ("exclusiveMinimum", "exclusiveMaximum")):
+            yield f"{place}: exclusive bound"
+        waiting += [(f"{place}.{name}", one) for name, one in schema.get("properties", {}).items()]
+        waiting += [(f"{place}.{name}", one) for name in ("anyOf", "oneOf", "allOf") for one in schema.get(name, [])]
+        waiting += [(f"{place}.items", schema["items"])] if "items" in schema else []
 
 
 def test_two_parts_of_one_name_are_kept_apart(document: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from snaphold.clock import format_time
+from snaphold.clock import format_time, parse_time
 from snaphold.ledger import schema
 from snaphold.ledger.entry import GENESIS, Entry, NewEntry, canonical
 
@@ -20,6 +21,16 @@ def head_of(connection: sa.Connection) -> tuple[int, str]:
     columns = schema.entry.c
     row = connection.execute(sa.select(columns.sequence, columns.hash).order_by(columns.sequence.desc()).limit(1)).first()
     return (row.sequence, row.hash) if row else (0, GENESIS)
+
+
+def time_of_last(connection: sa.Connection) -> datetime | None:
+    """Return when the last entry was written; None when there is none, or when it cannot be read."""
+    columns = schema.entry.c
+    body = connection.execute(sa.select(columns.body).order_by(columns.sequence.desc()).limit(1)).scalar_one_or_none()
+    try:
+        return None if body is None else parse_time(json.loads(body)["at"])
+    except (ValueError, KeyError, TypeError):
+        return None  # snaphold audit verify says what is wrong with it
 
 
 def add_entry(connection: sa.Connection, new: NewEntry, changed: Sequence[str], at: datetime) -> Entry:

@@ -24,11 +24,14 @@ from snaphold.service import actions, approvals, evidence, registers, run_contro
 from snaphold.service.callers import Authenticated, Service
 from snaphold.service.description import action_operation, archive_operation, describe_api, metrics_operation, operation_of
 from snaphold.service.metrics import CONTENT_TYPE, Metrics
+from snaphold.service.openapi_3_0 import in_openapi_3_0
 from snaphold.service.pages.routes import PAGE_POLICY, add_pages
 from snaphold.service.problems import MEDIA_TYPE, RequestError, problem_of, status_of, unforeseen
 from snaphold.service.readiness import Readiness
 
 log = logging.getLogger(__name__)
+NO_ADDRESS = "http://127.0.0.1:8080"
+"""Stands in the description when the configuration does not say how the service is reached."""
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -40,7 +43,12 @@ _HEADERS = {
 def build_app(service: Service, given: Mapping[str, AnyAction] | None = None) -> FastAPI:
     """Return the application of a service, with the actions of the catalogue unless others are given."""
     known = catalogue() if given is None else given
-    app = FastAPI(title="Snaphold", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    address = service.runtime.configuration.service.address if service.runtime else ""
+    servers = [{"url": address or NO_ADDRESS}]
+    app = FastAPI(
+        title="Snaphold", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False, servers=servers,
+        root_path_in_servers=False,
+    )  # fmt: skip
     app.state.service = service
     app.state.metrics = metrics = Metrics(service.runtime)
 
@@ -91,6 +99,12 @@ def build_app(service: Service, given: Mapping[str, AnyAction] | None = None) ->
     app.add_api_route("/v1/webhooks/{name}", webhooks.receive_delivery, methods=["POST"], **operation_of("receive_delivery"))
     add_pages(app)
     app.openapi = lambda: describe_api(app, known)
+
+    async def older_description() -> JSONResponse:
+        """Return the description in OpenAPI 3.0."""
+        return JSONResponse(await run_in_threadpool(lambda: in_openapi_3_0(app.openapi())))
+
+    app.add_api_route("/openapi-3.0.json", older_description, methods=["GET"], include_in_schema=False)
     app.add_exception_handler(SnapholdError, _told)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -16,6 +16,7 @@ from snaphold.errors import NotAuthorisedError
 from snaphold.runtime import Runtime
 from snaphold.service.inbox import Inbox
 from snaphold.service.jobs import JobBoard
+from snaphold.service.limits import LIMIT, Limits
 from snaphold.service.problems import RequestError
 from snaphold.service.records import ApiToken
 from snaphold.service.refusals import RefusalLog
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT_SECONDS = 20.0
 """After this a request is answered with a job; below the 30 s that a SOAR gives a command."""
-_bearer = HTTPBearer(auto_error=False, bearerFormat="snh_...", description="snaphold token create --person PERSON")
+BEARER = "BearerAuth"
+"""The name of the scheme in the description: by it, and only by it, Shuffle knows that a bearer token is needed."""
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name=BEARER, bearerFormat="snh_...", description="snaphold token create --person PERSON"
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Service:
     inbox: Inbox
     receivers: Mapping[str, Receiver] = field(default_factory=dict[str, Receiver])
     longest_wait: float = LONGEST_WAIT_SECONDS
+    limits: Limits = field(default_factory=Limits)
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
@@ -77,9 +83,21 @@ def _recognise(service: Service, presented: str, source: str) -> Caller:
         actor, token = recognise(runtime.configuration, runtime.ledger, presented, now)
     except NotAuthorisedError as error:
         service.refusals.note(source, f"{error.what}: {error.why}", now)
+        too_many = service.limits.of_refused(source)
+        if too_many is not None:
+            raise too_many from error
         raise RequestError(401, error.what, error.why, error.do, {"WWW-Authenticate": 'Bearer realm="snaphold"'}) from error
+    check_rate(service, token, source)
     note_use(runtime.configuration, runtime.ledger, token, actor, now)
     return Caller(actor, token, service)
+
+
+def check_rate(service: Service, token: ApiToken, source: str) -> None:
+    """Count a request of a token. Raises RequestError (429), which is recorded, when it has made too many."""
+    too_many = service.limits.of_token(token.id)
+    if too_many is not None:
+        service.refusals.note(f"{token.id} at {source}", f"{too_many.what}: {too_many.why}", service.runtime.clock.now(), LIMIT)
+        raise too_many
 
 
 Authenticated = Annotated[Caller, Depends(authenticate)]

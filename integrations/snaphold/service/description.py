@@ -18,6 +18,7 @@ from snaphold.domain.value import IDENTIFIER_PATTERN, Moment
 from snaphold.engine.run import Run
 from snaphold.fields import schema_of
 from snaphold.service.approvals import DecisionGiven
+from snaphold.service.callers import BEARER
 from snaphold.service.evidence import MEDIA_TYPE as ARCHIVE
 from snaphold.service.problems import MEDIA_TYPE, title_of
 from snaphold.service.records import JobState
@@ -189,7 +190,7 @@ def operation_of(name: str) -> dict[str, Any]:
     if name == "receive_delivery":
         responses[202] = _json_response("It is recorded, and is being worked on", _ref(model))
         told["openapi_extra"] = {
-            "requestBody": _json_body({"type": "object"}, {}), "security": [{"HTTPBearer": []}, {SIGNATURE: []}],
+            "requestBody": _json_body({"type": "object"}, {}), "security": [{BEARER: []}, {SIGNATURE: []}],
         }  # fmt: skip
     if name in ("cancel_run", "resume_run"):
         responses[202] = _json_response("It is on its way", _ref(model), location=True)
@@ -226,9 +227,14 @@ def action_operation(entry: AnyAction) -> dict[str, Any]:
 def describe_api(app: FastAPI, actions: Mapping[str, AnyAction]) -> dict[str, Any]:
     """Return the OpenAPI document of the application; made once."""
     if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, openapi_version="3.1.0", routes=app.routes,
-                               description="Incident backups: every action of Snaphold, with tokens, jobs, approvals "
-                               "and runs. Errors are problem documents (RFC 9457).")  # fmt: skip
+        about = (
+            "Incident backups: every action of Snaphold, with tokens, jobs, approvals and runs. "
+            "Errors are problem documents (RFC 9457)."
+        )
+        document = get_openapi(
+            title=app.title, version=app.version, openapi_version="3.1.0", routes=app.routes, servers=app.servers,
+            description=about,
+        )  # fmt: skip
         document["components"].setdefault("schemas", {}).update(_schemas(actions))
         document["components"].setdefault("securitySchemes", {})[SIGNATURE] = {
             "type": "apiKey", "in": "header", "name": "X-Snaphold-Signature",

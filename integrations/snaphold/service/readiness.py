@@ -10,10 +10,12 @@ import logging
 import os
 import shutil
 import threading
+from datetime import timedelta
 from pathlib import Path
 
+from snaphold.clock import format_time
 from snaphold.errors import SnapholdError, StorageError
-from snaphold.ledger.chain import head_of
+from snaphold.ledger.chain import head_of, time_of_last
 from snaphold.runtime import Runtime
 from snaphold.secrets import redact
 from snaphold.vault.local import storage_errors
@@ -22,6 +24,8 @@ LEAST_FREE_BYTES = 64 * 1024 * 1024
 LONGEST_LOOK_SECONDS = 5.0
 """A database that is out of reach is not waited for longer."""
 _PROBE_BYTES = 4096
+_DATABASE = "the database cannot be used"
+MOST_BACKWARDS = timedelta(seconds=60)
 log = logging.getLogger(__name__)
 
 
@@ -46,7 +50,10 @@ class Readiness:
 
     def _look(self) -> None:
         found: list[str] = []
-        for name, check in (("the database cannot be used", self._database), ("the disk is full or fails", self._disk)):
+        checks = ((_DATABASE, self._database), ("the clock went back", self._clock), ("the disk is full or fails", self._disk))
+        for name, check in checks:
+            if check == self._clock and _DATABASE in found:
+                continue  # the last entry is in it
             try:
                 check()
             except SnapholdError as error:
@@ -57,6 +64,17 @@ class Readiness:
     def _database(self) -> None:
         with self._runtime.ledger.reading() as connection:
             head_of(connection)
+
+    def _clock(self) -> None:
+        """A clock that went back gives entries that seem older than those before, and keeps leases and holds too long."""
+        ledger = self._runtime.ledger
+        with ledger.reading() as connection:
+            last, now = time_of_last(connection), ledger.now(connection)
+        if last is not None and last - now > MOST_BACKWARDS:
+            raise StorageError(
+                "the clock went back", f"the ledger's last entry is of {format_time(last)}, and now it is {format_time(now)}",
+                "set the clock right (chronyc tracking, timedatectl); nothing that is written is lost",
+            )  # fmt: skip
 
     def _disk(self) -> None:
         folder = self._runtime.configuration.state_folder

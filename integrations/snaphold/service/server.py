@@ -27,9 +27,11 @@ from snaphold.ledger import open_ledger
 from snaphold.runtime import Runtime
 from snaphold.service.app import build_app
 from snaphold.service.callers import LONGEST_WAIT_SECONDS, Service
+from snaphold.service.connections import cut_late_heads, protocol_for
 from snaphold.service.inbox import Inbox
 from snaphold.service.jobs import JobBoard
 from snaphold.service.keeper import Keeper
+from snaphold.service.limits import Limits
 from snaphold.service.records import ApiToken
 from snaphold.service.refusals import RefusalLog
 from snaphold.webhooks.receiver import open_receivers
@@ -40,6 +42,7 @@ IDLE_SECONDS = 15
 GOODBYE_SECONDS = 0.5
 """How long idle clients are given to close their connections when the service ends."""
 LARGEST_HEAD_BYTES = 32 * 1024
+_TICKS_OF_A_SECOND = 10
 log = logging.getLogger(__name__)
 
 
@@ -80,8 +83,9 @@ class Listening:
         _check(runtime, place)
         inbox, receivers = Inbox(runtime, config), open_receivers(runtime.configuration)
         self.service = Service(
-            runtime, config, JobBoard(runtime.ledger), RefusalLog(runtime.ledger), inbox, receivers, longest_wait
-        )
+            runtime, config, JobBoard(runtime.ledger), RefusalLog(runtime.ledger), inbox, receivers, longest_wait,
+            limits=Limits(runtime.configuration.service),
+        )  # fmt: skip
         self.keeper = Keeper(runtime, inbox)
         settings = uvicorn.Config(
             build_app(self.service, actions),
@@ -89,7 +93,7 @@ class Listening:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            http="h11",
+            http=protocol_for(MOST_CONNECTIONS),
             ws="none",
             lifespan="off",
             limit_concurrency=MOST_CONNECTIONS,
@@ -131,6 +135,13 @@ class Listening:
 
 class _Server(uvicorn.Server):
     """Does not wait for clients that keep an idle connection open and never say goodbye, as TLS would have it."""
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_OF_A_SECOND == 0:
+            cut = cut_late_heads(self.server_state.connections)
+            if cut:
+                log.warning("%d connections were cut: no whole request came on them in time", cut)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         hanging_up = asyncio.create_task(self._hang_up())
