@@ -70,6 +70,14 @@ def test_integrations_without_owner_review_date_or_secret_are_named(tmp_path: Pa
     ]
 
 
+def test_an_integration_that_is_reached_without_encryption_is_named(tmp_path: Path) -> None:
+    plain = {"name": "itsm", "kind": "servicenow", "url": "http://itsm.example.org", "owner": "a", "contact": "b",
+             "review_by": "2099-01-01"}  # fmt: skip
+    assert found("integrations", tmp_path, integrations=[plain]) == [
+        "itsm is reached without encryption, its password too: http://itsm.example.org"
+    ]
+
+
 def test_assets_that_nobody_classified_are_named(tmp_path: Path) -> None:
     assert found("assets", tmp_path)[0].startswith("nobody classified files-01: ")
 

@@ -172,6 +172,8 @@ def _integrations(configuration: Configuration, today: date) -> Iterator[str]:
             yield f"{item.name} has no review date"
         elif date.fromisoformat(item.review_by) < today:
             yield f"{item.name} was to be reviewed by {item.review_by}"
+        if item.url.lower().startswith("http://"):
+            yield f"{item.name} is reached without encryption, its password too: {item.url}"
         if item.ca_file and not configuration.path(item.ca_file).is_file():
             yield f"the certificate file {item.ca_file} of {item.name} does not exist"
         for name, reference in sorted(item.credentials.items()):

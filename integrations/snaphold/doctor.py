@@ -67,10 +67,15 @@ def examine(configuration: Configuration, clock: Clock) -> list[Examined]:
 
 
 def _all(configuration: Configuration, clock: Clock) -> Iterator[Examined]:
+    unreached: set[str] = set()
     for integration in configuration.integrations:
-        yield _integration(integration, configuration)
+        examined = _integration(integration, configuration)
+        if not examined.detail:
+            unreached.add(integration.name)
+        yield examined
     for pool in configuration.pools:
-        yield _pool(pool, configuration, clock)
+        # A wrong password is not sent once more for each pool: that locks accounts.
+        yield _untested(pool, pool.integration) if pool.integration in unreached else _pool(pool, configuration, clock)
     yield _signing_key(configuration)
     if configuration.evidence.time_stamping is not None:
         yield _time_stamping(configuration)
@@ -98,6 +103,11 @@ def _integration(integration: Integration, configuration: Configuration) -> Exam
     )  # fmt: skip
 
 
+def _untested(pool: Pool, integration: str | None) -> Examined:
+    finding = f"not tested: {integration} could not be signed in to"
+    return Examined("pool", pool.name, pool.provider, "", pool.owner, pool.contact, pool.review_by, "", (finding,))
+
+
 def _pool(pool: Pool, configuration: Configuration, clock: Clock) -> Examined:
     from snaphold.providers.registry import open_provider
 
@@ -109,7 +119,7 @@ def _pool(pool: Pool, configuration: Configuration, clock: Clock) -> Examined:
         capacity = provider.capacity()
         known = "room not known" if capacity.free is None else f"{capacity.free / 1024**3:.1f} GiB free"
         room = "grows as it is used" if capacity.elastic else known
-        return f"{provider.describe().engine}, {room}", ()
+        return f"{provider.describe().engine}, {room}", health.reasons
 
     detail, findings = _try(test)
     if pool.compromised:

@@ -420,6 +420,15 @@ def test_a_repository_that_can_be_changed_is_remarked_but_used(newest: ProductRi
     assert health.reasons == (f"the repository {REPOSITORY} does not keep backups from being changed",)
 
 
+def test_a_locked_repository_that_veeam_does_not_have_is_remarked_before_it_is_needed(newest: ProductRig) -> None:
+    newest.pool_extra["locked_repository"] = "Immutable 99"
+    health = newest.provider().check_health()
+    assert health.fit
+    assert health.reasons == (
+        "nothing can be kept for longer: Veeam has no repository 'Immutable 99', which locked_repository names",
+    )
+
+
 def test_the_size_is_taken_from_what_is_known(newest: ProductRig) -> None:
     provider = newest.provider()
     workload = provider.find_workload(newest.asset)

@@ -67,13 +67,19 @@ def immutable_days(session: VeeamSession, repository: str) -> int:
 
 
 def check_health(session: VeeamSession, pool: Pool) -> Health:
-    """Return whether the pool's repository can be written to, and whether it can be changed afterwards."""
+    """Return whether the pool's repository can be written to; also what would keep backups from being kept."""
     state = repository_called(session, pool.location)
     reasons = [] if state.online else [f"the repository {pool.location} is offline"]
     reasons += [f"the repository {pool.location} is full"] if state.free <= 0 else []
     fit = not reasons
     if pool.isolated and not immutable_days(session, state.id):
         reasons.append(f"the repository {pool.location} does not keep backups from being changed")
+    locked = pool.settings.get("locked_repository", "")
+    if locked:
+        try:
+            repository_called(session, locked)
+        except ProviderError as error:
+            reasons.append(f"nothing can be kept for longer: {error.what}, which locked_repository names")
     return Health(fit=fit, reasons=tuple(reasons))
 
 
