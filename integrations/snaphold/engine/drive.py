@@ -28,6 +28,10 @@ BUSY_PAUSE_SECONDS = 1.0
 CANCELLED = "the run was cancelled"
 
 
+def _nobody_waits() -> None:
+    """Tell nobody."""
+
+
 @dataclass
 class Drive:
     """What the steps of a run share in the process that drives it."""
@@ -41,6 +45,8 @@ class Drive:
     finished: set[str] = field(default_factory=set[str])
     changed: threading.Condition = field(default_factory=threading.Condition)
     leaving: threading.Event = field(default_factory=threading.Event)
+    ended: Callable[[], None] = _nobody_waits
+    """Called whenever a part of the run has ended, from its thread."""
     at_work: int = 0
     """How many parts of the run have a thread in this process."""
 
@@ -64,6 +70,7 @@ class Drive:
                 self.at_work -= 1
                 self.finished.add(workflow)
                 self.changed.notify_all()
+            self.ended()
 
     def stop_here(self) -> None:
         """Raise RunLeftError when this process was asked to let go."""

@@ -70,6 +70,7 @@ class Worker:
         self._lost = lost
         self._held: dict[str, _Held] = {}
         self._stopping = threading.Event()
+        self._news = threading.Event()
         self._swept = 0.0
 
     @property
@@ -80,6 +81,7 @@ class Worker:
     def stop(self) -> None:
         """Take no more runs, leave those that are driven at their next step, and end."""
         self._stopping.set()
+        self._news.set()
 
     def work(self, ready: Callable[[], None] = lambda: None) -> None:
         """Drive runs until `stop`, or until the only run has ended or was left. Raises LedgerError at the beginning only."""
@@ -104,11 +106,12 @@ class Worker:
         if self.settings.only:
             self._take_up(tenures.take(self.runtime.ledger, self.settings.only, self.id))
         while not self._stopping.is_set():
+            self._news.clear()
             self._collect()
             if self.settings.only and not self._held:
                 return
             _try(self._look)
-            self._stopping.wait(self.settings.look_seconds)
+            self._news.wait(self.settings.look_seconds)  # a run that has ended makes room for the next at once
 
     def _look(self) -> None:
         from snaphold.engine import durable
@@ -170,7 +173,9 @@ class Worker:
             )
         own = replace(runtime, ledger=ledger, actor=self._actor_of(run))
         settings = self.settings
-        return Drive(own, plan_from(taken.plan), run, settings.listener, settings.stay_at_gates)
+        drive = Drive(own, plan_from(taken.plan), run, settings.listener, settings.stay_at_gates)
+        drive.ended = self._news.set
+        return drive
 
     def _collect(self) -> None:
         """Give back every run that has ended or was left."""
