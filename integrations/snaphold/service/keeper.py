@@ -1,4 +1,4 @@
-"""What the service does by itself every few seconds: schedules that are due go back, extra backups are taken."""
+"""What the service does by itself every few seconds: schedules go back, extra backups are taken, approvals announced."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from snaphold.runtime import Runtime
 from snaphold.schedules.change import FIRST_WAIT, LONGEST_WAIT, is_due, tightened_schedules
 from snaphold.schedules.extra import is_backup_due, take_extra
 from snaphold.schedules.record import TightenedSchedule
+from snaphold.service.announce import announce, due_announcements
 from snaphold.service.inbox import Inbox
 from snaphold.service.principals import actor_of_person, actor_of_webhook
 
@@ -41,6 +42,7 @@ class Keeper:
     every_seconds: float = EVERY_SECONDS
     _ended: threading.Event = field(default_factory=threading.Event)
     _waits: dict[str, _Wait] = field(default_factory=dict[str, _Wait])
+    _announced: set[str] = field(default_factory=set[str])
     _thread: threading.Thread | None = None
     _cases_seen: datetime | None = None
 
@@ -58,6 +60,9 @@ class Keeper:
     def look(self) -> None:
         """Do what is due now. A fault is logged once and tried again; it never ends the service."""
         self._guarded("deliveries", self.inbox.repeat_due)
+        for one in self._guarded("approvals", lambda: list(due_announcements(self.runtime, self._announced))) or []:
+            if self._guarded(one.id, lambda note=one: announce(note, self.runtime, LOGIN)):
+                self._announced.add(one.id)
         for schedule in self._guarded("schedules", lambda: tightened_schedules(self.runtime.ledger)) or []:
             now = self.runtime.clock.now()
             if is_due(schedule, now):
