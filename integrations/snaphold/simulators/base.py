@@ -81,6 +81,10 @@ class Stateful(ABC):
         """Prepare one of `own_faults` for the next call; return what takes it back, None when it undoes itself."""
         raise InputError(f"this simulator has no fault {fault!r}", f"its own: {', '.join(self.own_faults) or 'none'}")
 
+    def furnish(self) -> str:
+        """Put something there for a person to practise on; return what, in a few words."""
+        return ""
+
     def credentials(self) -> Mapping[str, str]:
         """Return what a client signs in with; printed when it starts. They protect nothing."""
         return {}

@@ -64,6 +64,10 @@ class Simulator(Stateful):
         limit = {"ratelimit-limit": "960", "ratelimit-remaining": "0", "ratelimit-reset": str(seconds)}
         return Reply(429, _error(429, 2020, "Rate Limit Exceeded").document, limit)
 
+    def furnish(self) -> str:
+        """Open an incident."""
+        return f"incident {self.open_incident('Ransomware on the file server')}"
+
     def open_incident(self, title: str, key: str = "", urgency: str = "high") -> str:
         """Open an incident as somebody in PagerDuty would; return its id."""
         number = len(self.incidents) + 1

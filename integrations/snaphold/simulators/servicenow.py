@@ -79,6 +79,12 @@ class Simulator(Stateful):
         body = {"message": "Rate limit exceeded", "detail": "Rate limit of 100 requests per hour for Table API exceeded"}
         return Reply(429, {"error": body, "status": "failure"}, {**headers, "X-RateLimit-Rule": "Table API"})
 
+    def furnish(self) -> str:
+        """Open an incident, and fill the CMDB with a shop that needs a database."""
+        self.add_item("orders-web", ("orders-db",))
+        self.add_item("files-01")
+        return f"incident {self.open_incident('Ransomware on the file server', 'INC0010002')}; CMDB: orders-web needs orders-db, files-01"
+
     def open_incident(self, title: str, number: str = "") -> str:
         """Open an incident as somebody at the service desk would; return its number."""
         made = self.tables.insert("incident", {"short_description": title, "state": "1", "urgency": "1", "number": number})

@@ -56,6 +56,12 @@ def test_it_serves_with_its_faults_until_interrupted_and_writes_the_record(tmp_p
     assert ready["credentials"]["token"] not in record.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", ["pagerduty", "servicenow"])
+def test_a_platform_has_an_incident_to_practise_on(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", name, "--for", "0s", "--folder", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["holds"].startswith("incident ")
+
+
 def test_it_ends_by_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", "pagerduty", "--for", "0s", "--folder", str(tmp_path)]) == 0
     assert "https://127.0.0.1:" in capsys.readouterr().out

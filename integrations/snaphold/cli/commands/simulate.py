@@ -57,13 +57,15 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
         from snaphold.simulators.server import SimulatorServer
 
         try:
-            server = SimulatorServer(simulator(), arguments.folder or Path(scratch), port=arguments.port)
+            made = simulator()
+            holds = made.furnish()
+            server = SimulatorServer(made, arguments.folder or Path(scratch), port=arguments.port)
         except (OSError, OverflowError) as error:
             raise InputError("the simulator cannot start", str(error), "choose another port or folder") from error
         for fault in faults:
             server.faults.switch_on(fault)
         with server:
-            _announce(arguments.name, server, writer)
+            _announce(arguments.name, server, holds, writer)
             _wait(length)
         if arguments.record is not None:
             _write_record(server, arguments.record)
@@ -77,9 +79,10 @@ def _length(text: str | None) -> timedelta | None:
         raise InputError("--for is not a duration", str(error)) from error
 
 
-def _announce(name: str, server: SimulatorServer, writer: Writer) -> None:
+def _announce(name: str, server: SimulatorServer, holds: str, writer: Writer) -> None:
     credentials = dict(server.simulator.credentials())
     told = {"simulator": name, "url": server.url, "ca_file": str(server.ca_file)}
+    told.update({"holds": holds} if holds else {})
     shown = [*told.items(), *((f"credential {key}", value) for key, value in credentials.items())]
     writer.event("ready", {**told, "credentials": credentials}, details(shown) + "\n\nInterrupt (Ctrl-C) ends it.")
 
