@@ -83,7 +83,8 @@ class Simulator(Stateful):
         """Open an incident, and fill the CMDB with a shop that needs a database."""
         self.add_item("orders-web", ("orders-db",))
         self.add_item("files-01")
-        return f"incident {self.open_incident('Ransomware on the file server', 'INC0010002')}; CMDB: orders-web needs orders-db, files-01"
+        number = self.open_incident("Ransomware on the file server", "INC0010002")
+        return f"incident {number}; CMDB: orders-web needs orders-db, files-01"
 
     def open_incident(self, title: str, number: str = "") -> str:
         """Open an incident as somebody at the service desk would; return its number."""
