@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -171,6 +171,16 @@ class DatabaseLedger:
         """Return up to `most` records of one kind, the newest first, leaving out `after`; and how many there are."""
         with self.reading() as connection:
             return registers.read_latest(connection, model, most, after)
+
+    def saying(self, model: type[Record], field: str, value: str | None) -> list[Record]:
+        """Return the records of one kind, oldest first, in which a field has this value."""
+        with self.reading() as connection:
+            return registers.read_saying(connection, model, field, value)
+
+    def some(self, model: type[Record], ids: Sequence[str]) -> dict[str, Record]:
+        """Return the records of one kind that have these ids (some hundreds at most), by id."""
+        with self.reading() as connection:
+            return registers.read_some(connection, model, ids)
 
     def page(
         self, model: type[Record], incident: str | None, most: int, after: tuple[int, str] | None = None

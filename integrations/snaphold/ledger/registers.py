@@ -74,6 +74,26 @@ def read_latest(connection: sa.Connection, model: type[Record], most: int, after
     return [_load(model, row.id, row.body) for row in connection.execute(wanted.limit(most).offset(after))], count
 
 
+def read_saying(connection: sa.Connection, model: type[Record], field: str, value: str | None) -> list[Record]:
+    """Return the records of one kind, oldest first, in which a field of the record itself has this value.
+
+    The database leaves out most of the others by their canonical text, which is far cheaper than to read them all.
+    """
+    columns = schema.register.c
+    said = f"{canonical(field)}:{canonical(value)}"
+    mine = sa.and_(columns.kind == kind_of(model), columns.body.contains(said, autoescape=True))
+    rows = connection.execute(sa.select(columns.id, columns.body).where(mine).order_by(columns.created_by, columns.id))
+    found = [_load(model, row.id, row.body) for row in rows]
+    return [one for one in found if one.model_dump(mode="json", include={field})[field] == value]
+
+
+def read_some(connection: sa.Connection, model: type[Record], ids: Sequence[str]) -> dict[str, Record]:
+    """Return the records of one kind that have these ids, by id; those that are not there are left out."""
+    columns = schema.register.c
+    wanted = sa.select(columns.id, columns.body).where(columns.kind == kind_of(model), columns.id.in_(ids))
+    return {row.id: _load(model, row.id, row.body) for row in connection.execute(wanted)}
+
+
 def read_page(
     connection: sa.Connection, model: type[Record], incident: str | None, most: int, after: tuple[int, str] | None
 ) -> tuple[list[Record], tuple[int, str] | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
@@ -102,9 +101,11 @@ def _picture(runtime: Runtime, run: Run, progress: list[StepProgress], approvals
 
 def approvals_page(caller: Caller, page: int) -> dict[str, Any]:
     """Return the requests that wait, and all of them."""
-    waiting = [one for one in _waiting(caller.runtime) if caller.actor.id in may_decide(caller.runtime.configuration, one)]
-    others = [one for one in _waiting(caller.runtime) if one not in waiting]
-    return {"mine": waiting, "others": others, "sheet": sheet_of(caller.runtime, Approval, page)}
+    mine: list[Approval] = []
+    others: list[Approval] = []
+    for one in _waiting(caller.runtime):
+        (mine if caller.actor.id in may_decide(caller.runtime.configuration, one) else others).append(one)
+    return {"mine": mine, "others": others, "sheet": sheet_of(caller.runtime, Approval, page)}
 
 
 def approval_page(caller: Caller, id: str) -> dict[str, Any]:
@@ -140,14 +141,10 @@ def restore_points_page(caller: Caller, page: int) -> dict[str, Any]:
     """Return restore points with their holds and what keeps them."""
     sheet = sheet_of(caller.runtime, RestorePoint, page)
     holds: dict[str, list[Hold]] = {}
-    for hold in caller.runtime.ledger.records(Hold):
-        if hold.released_at is None:
-            holds.setdefault(hold.subject, []).append(hold)
-    return {"sheet": sheet, "holds": holds, "kept": _kept(caller.runtime)}
-
-
-def _kept(runtime: Runtime) -> Mapping[str, Retention]:
-    return {one.id: one for one in runtime.ledger.records(Retention)}
+    for hold in caller.runtime.ledger.saying(Hold, "released_at", None):
+        holds.setdefault(hold.subject, []).append(hold)
+    kept = caller.runtime.ledger.some(Retention, [point.id for point in sheet.records])
+    return {"sheet": sheet, "holds": holds, "kept": kept}
 
 
 def evidence_page(caller: Caller, page: int) -> dict[str, Any]:
@@ -204,4 +201,4 @@ def signature_of(caller: Caller, id: str) -> str:
 
 
 def _waiting(runtime: Runtime) -> list[Approval]:
-    return [one for one in runtime.ledger.records(Approval) if one.state is ApprovalState.WAITING]
+    return runtime.ledger.saying(Approval, "state", ApprovalState.WAITING.value)

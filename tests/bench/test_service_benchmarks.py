@@ -1,0 +1,23 @@
+"""The benchmarks of the service run, small, and write their results as data."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).resolve().parents[2] / "bench"
+
+
+@pytest.mark.slow
+def test_every_page_is_measured(tmp_path: Path) -> None:
+    out = tmp_path / "pages.json"
+    words = [sys.executable, str(BENCH / "pages.py"), "--runs", "60", "--rounds", "1", "--out", str(out)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode in (0, 1), done.stderr  # 1: a page was over the budget, as it may be on a busy machine
+    result = json.loads(out.read_text())
+    assert len(result["pages"]) == 10
+    assert all(times["median_ms"] > 0 for times in result["pages"].values())
