@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 import pytest
 from hypothesis import HealthCheck, settings
 
-from snaphold import secrets
+from snaphold import action, secrets
 from snaphold.clock import FixedClock
 from support.golden import Golden
 from support.postgres import Postgres, run_postgres
@@ -41,6 +41,12 @@ def _log_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
     logger = logging.getLogger("snaphold")
     for name in ("handlers", "propagate"):
         monkeypatch.setattr(logger, name, getattr(logger, name))
+
+
+@pytest.fixture(autouse=True)
+def _catalogue_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the catalogue back after each test: laboratories that also run in processes of their own exchange it for good."""
+    monkeypatch.setattr(action, "catalogue", action.catalogue)
 
 
 @pytest.fixture

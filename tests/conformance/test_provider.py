@@ -124,6 +124,8 @@ def test_an_unsupported_verb_refuses_with_its_reason(finished: Finished) -> None
     calls = {
         Verb.SET_SCHEDULE: lambda: finished.provider.set_schedule("files-01", 60),
         Verb.HOLD: lambda: finished.provider.hold(finished.point, "HOLD-1", on=True),
+        Verb.PUBLISH: lambda: finished.provider.publish(finished.point, "case"),
+        Verb.MARK_INFECTED: lambda: finished.provider.mark_infected(finished.point, "test"),
         Verb.SET_RETENTION: lambda: finished.provider.set_retention(finished.point, datetime.now(timezone.utc)),
     }
     for verb, capability in capabilities.items():
