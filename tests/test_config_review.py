@@ -165,6 +165,12 @@ def test_tiers_that_contradict_their_order_are_named(tmp_path: Path) -> None:
     ]
 
 
+def test_a_person_of_a_webhook_needs_no_login(tmp_path: Path) -> None:
+    webhook = {"name": "monitoring", "kind": "alertmanager", "secrets": ["env:SNAPHOLD_TEST_UNSET"], "person": "ben",
+               "check": "bearer", "severity": 2, "category": "anomaly"}  # fmt: skip
+    assert found("people", tmp_path, webhooks=[webhook])[0] == "no login for ana: they cannot act on this machine"
+
+
 def test_people_who_cannot_act_are_named(tmp_path: Path) -> None:
     texts = found("people", tmp_path, roles=[{"name": "empty"}])
     assert texts == [
