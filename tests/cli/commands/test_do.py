@@ -102,6 +102,16 @@ def test_the_same_deed_is_done_once_and_a_repetition_says_so(capsys: pytest.Capt
     assert "--generation N does it once more" in second.err
 
 
+def test_a_repetition_of_what_failed_says_how_to_try_again(capsys: pytest.CaptureFixture[str]) -> None:
+    command = [*PROMOTE, "--lasts", "900d", "--justification", "payroll"]
+    assert main(command) == 2
+    assert "this failed" not in capsys.readouterr().err
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("this failed at 20")
+    assert "--generation 2" in said
+
+
 def test_a_repeated_read_is_read_again(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         assert main(["do", "triage.classify_assets", "--incident", "incident.json"]) == 0

@@ -93,8 +93,9 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
         dry_run=arguments.dry_run,
         progress=writer.progress,
     )
-    if any(found.event is Event.OUTCOME for found in before):
-        writer.note(f"already done at {format_time(before[-1].at)}: this is what came out; --generation N does it once more")
+    ends = [found for found in before if found.event is Event.OUTCOME]
+    if ends:
+        writer.note(_repetition_note(ends[-1].outcome, format_time(before[-1].at), arguments.generation))
     result = execute(entry.name, given, context)
     if arguments.dry_run:
         writer.note(_dry_run_note(entry))
@@ -112,6 +113,13 @@ def step_of(entry: AnyAction, given: Mapping[str, Any]) -> str:
     if entry.key_fields:
         return f"cli.{entry.name}"
     return f"cli.{entry.name}.{digest(entry.request.model_validate(given).model_dump(mode='json'))[:8]}"
+
+
+def _repetition_note(outcome: str, at: str, generation: int) -> str:
+    """Return what to tell of a key that was used before: a failure is shown again and not tried again."""
+    if outcome == Outcome.FAILED.value:
+        return f"this failed at {at}, and is not tried again by itself: when the cause is gone, --generation {generation + 1}"
+    return f"already done at {at}: this is what came out; --generation N does it once more"
 
 
 def _dry_run_note(entry: AnyAction) -> str:
