@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
@@ -30,7 +30,7 @@ from snaphold.errors import (
     TimedOutError,
     UnknownOutcomeError,
 )
-from snaphold.execute import LEASE_SECONDS, action_key, execute, tell_in_one
+from snaphold.execute import LEASE_SECONDS, action_key, execute, tell_in_one, validate
 from snaphold.ledger.database import DatabaseLedger
 from snaphold.ledger.entry import Event
 from snaphold.recorded import record_error, restore_error
@@ -300,9 +300,10 @@ def test_long_or_ambiguous_values_are_hashed() -> None:
 
 
 @given(st.text(max_size=8), st.text(max_size=8))
+@example("", "\x1f")  # Python takes it for white space at the ends, the model does not
 def test_different_values_never_share_a_key(first: str, second: str) -> None:
     keys = {action_key(toy(), {"asset": asset}, "I", "s") for asset in (first, second)}
-    assert len(keys) == len({first.strip(), second.strip()})
+    assert len(keys) == len({validate(toy(), {"asset": asset}).model_dump_json() for asset in (first, second)})
 
 
 def test_a_key_needs_a_step_and_a_generation() -> None:
