@@ -57,7 +57,9 @@ endif
 
 test-here: $(VENV)/.dev $(VENV)/.debian .venv-sdk/.dev .venv-shuffle/.dev image-pythons
 	@echo "== unit tests, $$($(BIN)/python -V)"
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow'
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow and not served'
+	@echo "== tests against servers, $$($(BIN)/python -V)"
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'served and not slow'
 	@echo "== slow tests, $$($(BIN)/python -V)"
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m slow
 
@@ -68,7 +70,7 @@ test-here: $(VENV)/.dev $(VENV)/.debian .venv-sdk/.dev .venv-shuffle/.dev image-
 	@touch $@
 
 test-lowest: .venv-lowest/.dev $(VENV)/.debian
-	@echo "== unit tests, the oldest allowed versions, $$(.venv-lowest/bin/python -V)"
+	@echo "== unit tests and tests against servers, the oldest allowed versions, $$(.venv-lowest/bin/python -V)"
 	PATH="$(CURDIR)/.venv-lowest/bin:$$PATH" .venv-lowest/bin/python -m pytest $(PYTEST_OPTIONS) -m 'not slow'
 
 .venv-3.%/.dev: $(METADATA) $(VENV)/.dev
@@ -80,7 +82,8 @@ test-pythons: $(VENV)/.dev $(VENV)/.debian
 	@set -e; for version in $$($(OTHER_PYTHONS) | cut -d ' ' -f 1); do \
 		$(MAKE) --no-print-directory .venv-$$version/.dev; \
 		echo "== unit tests, $$(.venv-$$version/bin/python -V)"; \
-		PATH="$(CURDIR)/.venv-$$version/bin:$$PATH" .venv-$$version/bin/python -m pytest $(PYTEST_OPTIONS) -m 'not slow'; \
+		PATH="$(CURDIR)/.venv-$$version/bin:$$PATH" \
+			.venv-$$version/bin/python -m pytest $(PYTEST_OPTIONS) -m 'not slow and not served'; \
 	done
 
 # ---- what the XSOAR pack is held against: the SDK, and Pythons with nothing but what the image holds ----

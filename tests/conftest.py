@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +20,13 @@ from support.seaweed import Seaweed, run_seaweed
 # A deadline for each example would be an absolute time in a test; in CI the examples are the same every time.
 settings.register_profile("snaphold", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("snaphold"), derandomize=True)
+TESTS = Path(__file__).parent
+SERVED = (
+    "browser/", "conformance/", "platforms/", "providers/", "service/", "simulators/", "webhooks/", "soar/test_client.py",
+    "test_case_loop.py", "test_cassettes.py", "test_http", "cli/commands/test_db.py", "cli/commands/test_worker.py",
+    "engine/test_tenures.py", "engine/test_worker.py", "ledger/test_postgresql.py", "ledger/test_upgrade.py",
+)  # fmt: skip
+"""Folders and files whose tests start servers."""
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "snaphold")
 
 
@@ -27,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--regenerate", action="store_true", help="write generated files again instead of comparing (look at the difference)"
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what speaks to a server, so that the unit suite stays below a minute."""
+    for item in items:
+        if str(item.path.relative_to(TESTS)).startswith(SERVED):
+            item.add_marker(pytest.mark.served)
 
 
 @pytest.fixture(autouse=True)
