@@ -25,9 +25,8 @@ import yaml
 import xsoar_items as items
 from snaphold import __version__
 from snaphold.playbook.load import LoadedPlaybook, load_parts, load_playbook, playbook_files
-from snaphold.soar.vendors import VENDORS
+from snaphold.soar.vendors import VENDORS, brand
 from snaphold.soar.xsoar_fields import FIELDS
-from snaphold.soar.xsoar_vendor import brand
 from snaphold.targets.write import write_outputs
 from snaphold.targets.xsoar import compile_xsoar
 from xsoar_embed import ROOT, package_sources, script, vendor_sources

@@ -6,8 +6,8 @@ from typing import Any
 
 from snaphold.action import AnyAction, Effect
 from snaphold.fields import fields_of
-from snaphold.soar.vendors import CHOSEN, VENDORS
-from snaphold.soar.xsoar_vendor import brand, commands_of
+from snaphold.soar.vendors import CHOSEN, VENDORS, brand
+from snaphold.soar.xsoar_vendor import commands_of
 from xsoar_embed import script, vendor_sources
 from xsoar_integration import FROM_VERSION, action_arguments, action_outputs, sentence
 

@@ -18,6 +18,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import shuffle_apps
+import shuffle_document
 import shuffle_wheel
 from snaphold import __version__
 from snaphold.action import catalogue
@@ -96,7 +97,7 @@ def test_the_version_stays_text_and_names_the_folder() -> None:
 
 
 def test_a_version_such_as_1_10_would_stay_as_it_is() -> None:
-    assert yaml.safe_load(shuffle_apps._yaml({"app_version": "1.10"})) == {"app_version": "1.10"}
+    assert yaml.safe_load(shuffle_document.yaml_text({"app_version": "1.10"})) == {"app_version": "1.10"}
 
 
 def test_the_pictures_are_png_data() -> None:

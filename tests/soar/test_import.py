@@ -24,7 +24,16 @@ def test_the_client_needs_only_requests_and_pydantic() -> None:
     loaded = set(done.stdout.split())
     assert "requests" in loaded
     assert HEAVY & loaded == set()
-    light = ("ledger", "ledger.entry", "ledger.ledger", "providers", "providers.base", "providers.choice")
+    light = (
+        "ledger",
+        "ledger.entry",
+        "ledger.ledger",
+        "providers",
+        "providers.base",
+        "providers.choice",
+        "service",
+        "service.settings",
+    )
     parts = ("service", "engine", "ledger", "providers", "evidence", "report", "playbook", "cli", "quiesce", "hosts", "vault.s3")
     heavy = tuple(f"snaphold.{name}" for name in parts)
     assert {name for name in loaded if name.startswith(heavy)} - {f"snaphold.{name}" for name in light} == set()

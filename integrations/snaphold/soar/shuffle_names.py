@@ -41,6 +41,14 @@ STEP_PARAMETERS = (
     Parameter("snaphold_every", "The pause between two attempts or questions.", "30s"),
     Parameter("snaphold_timeout", "The longest that the step may take.", "5m"),
 )
+STEP = (
+    Parameter("snaphold_incident", "The incident's id.", "INC-2026-0042"),
+    Parameter("snaphold_step", "The step's name; a repeat of the same step finds what it left.", "note_backup"),
+    Parameter("snaphold_justification", "Why it is done.", "Ransomware, INC-2026-0042"),
+)
+"""What a method of a vendor's own app is told besides the input of its action."""
+CHECK = Method("check_connection", "Signs in and says what the account may not do", (Parameter("note", "Any text.", "check"),))
+"""The method of a vendor's own app that is no action."""
 POLL_PARAMETERS = (
     Parameter("snaphold_until", "Holds when the job is done.", '\\$result.state == "done"'),
     Parameter("snaphold_fail", "Holds when the job has failed.", '\\$result.state == "failed"'),

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import secrets
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, NoReturn, cast
 
 from snaphold.action import AnyAction, catalogue, find_action
@@ -22,9 +24,12 @@ from snaphold.domain.people import Actor
 from snaphold.errors import InputError
 from snaphold.execute import validate
 from snaphold.platforms.base import PlatformDescription, PlatformVerb
+from snaphold.platforms.credentials import NOT_SECRET
 from snaphold.providers.base import Support
 from snaphold.recorded import redact_document
+from snaphold.secrets import remember
 from snaphold.soar.answers import Job
+from snaphold.soar.xsoar_text import plain
 
 VERBS: Mapping[str, PlatformVerb] = {
     "change.check_standard": PlatformVerb.CHECK_STANDARD_CHANGE,
@@ -76,6 +81,21 @@ def actions_of(kind: str) -> dict[str, AnyAction]:
     return {name: known[name] for name, verb in VERBS.items() if able[verb].support is not Support.UNSUPPORTED}
 
 
+def brand(kind: str) -> str:
+    """Return what a vendor's integration or app is called, without a space: it also names files."""
+    return f"Snaphold{VENDORS[kind].title}"
+
+
+def read_settings(text: str) -> dict[str, str]:
+    """Return the settings of a text box, one NAME=VALUE a line; a SOAR may fold the lines into commas. Raises InputError."""
+    lines = [line.strip() for line in text.replace(",", "\n").splitlines()]
+    pairs = [line.partition("=") for line in lines if line]
+    wrong = [line for line, mark, value in pairs if not mark or not value.strip()]
+    if wrong:
+        raise InputError(f"the setting {plain(wrong[0])} has no value", None, "write NAME=VALUE, one a line")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 class NoLedger:
     """Stands where the ledger would be: whoever asks it for something hears that the service is needed."""
 
@@ -89,7 +109,10 @@ class NoLedger:
 
 @dataclass(frozen=True)
 class Direct:
-    """Carries out actions at one vendor's system in this process; takes the place of the client of the service."""
+    """Carries out actions at one vendor's system in this process; takes the place of the client of the service.
+
+    `timeout` is the longest wait for one answer of the vendor.
+    """
 
     kind: str
     url: str
@@ -97,6 +120,16 @@ class Direct:
     settings: Mapping[str, str]
     ca_file: str = ""
     clock: Clock = field(default_factory=SystemClock)
+    timeout: timedelta = timedelta(seconds=20)
+
+    def __post_init__(self) -> None:
+        """Hide the credentials from now on, and refuse when one that is needed is missing. Raises InputError."""
+        for name, (needed, title) in VENDORS[self.kind].credentials.items():
+            if needed and not self.credentials.get(name):
+                raise InputError(f"{title} is missing", "none was given", "fill it in")
+        for name, secret in self.credentials.items():
+            if secret and name not in NOT_SECRET:
+                remember(secret)
 
     def call(
         self, action: str, given: Mapping[str, Any], *, key: str = "", justification: str = "",
@@ -141,13 +174,16 @@ class Direct:
     def _configured(self) -> Generator[Configuration]:
         """Give the configuration with this one integration. Secrets are references everywhere, so they pass by name."""
         given = {name: value for name, value in self.credentials.items() if value}
-        references = {name: f"SNAPHOLD_{self.kind.upper()}_{name.upper()}" for name in given}
+        # Named anew for each call: a container may work for two accounts at once, in threads of one process.
+        call = secrets.token_hex(8).upper()
+        references = {name: f"SNAPHOLD_{self.kind.upper()}_{name.upper()}_{call}" for name in given}
         document = {
             "organisation": {"name": "SOAR"},
             "tiers": [{"id": "T0", "level": 0, "impact": "Not judged here.", "rto": "1h", "rpo": "1h"}],
             "integrations": [
                 {
                     "name": _NAME, "kind": self.kind, "url": self.url, "settings": dict(self.settings), "ca_file": self.ca_file,
+                    "timeout": f"{int(self.timeout.total_seconds())}s",
                     "credentials": {name: f"env:{reference}" for name, reference in references.items()},
                 }
             ],

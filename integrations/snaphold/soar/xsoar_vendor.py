@@ -7,16 +7,10 @@ from typing import Any, cast
 
 from snaphold.action import AnyAction
 from snaphold.errors import InputError
-from snaphold.secrets import remember
-from snaphold.soar.vendors import VENDORS, Direct, actions_of
+from snaphold.soar.vendors import VENDORS, Direct, actions_of, read_settings
 from snaphold.soar.xsoar import certificate_file, serve
 from snaphold.soar.xsoar_server import Server
 from snaphold.soar.xsoar_text import plain
-
-
-def brand(kind: str) -> str:
-    """Return what a vendor's integration is called, without a space: it is also the name of its files."""
-    return f"Snaphold{VENDORS[kind].title}"
 
 
 def command_name(kind: str, action: str) -> str:
@@ -55,31 +49,14 @@ def _test(direct: Direct) -> str:
 def _connect(server: Server, kind: str) -> Direct:
     params = server.demisto.params() or {}
     credentials = {name: _secret(params, name) for name in VENDORS[kind].credentials}
-    for name, (needed, title) in VENDORS[kind].credentials.items():
-        if needed and not credentials[name]:
-            raise InputError(f"{title} is missing", "the instance has none", "fill it in")
     server.handle_proxy()
     if params.get("insecure") in (True, "true"):
         raise InputError("a certificate that cannot be checked is never trusted", None, "paste the authority's certificate")
     authority = str(params.get("ca_certificate") or "").strip()
-    return Direct(
-        kind, str(params.get("url") or ""), credentials, _settings(params), certificate_file(authority) if authority else ""
-    )
+    settings = read_settings(str(params.get("settings") or ""))
+    return Direct(kind, str(params.get("url") or ""), credentials, settings, certificate_file(authority) if authority else "")
 
 
 def _secret(params: Mapping[str, Any], name: str) -> str:
     found: Any = params.get(name)
-    text = str(cast("dict[str, Any]", found).get("password") or "") if isinstance(found, dict) else str(found or "")
-    if text:
-        remember(text)
-    return text
-
-
-def _settings(params: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings of the text box, one NAME=VALUE a line. XSOAR may fold the lines into commas or spaces."""
-    lines = [line.strip() for line in str(params.get("settings") or "").replace(",", "\n").splitlines()]
-    pairs = [line.partition("=") for line in lines if line]
-    wrong = [line for line, mark, value in pairs if not mark or not value.strip()]
-    if wrong:
-        raise InputError(f"the setting {plain(wrong[0])} has no value", None, "write NAME=VALUE, one a line")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    return str(cast("dict[str, Any]", found).get("password") or "") if isinstance(found, dict) else str(found or "")
