@@ -139,7 +139,12 @@ class Integration(Value):
     )
     ca_file: str = Field(default="", description="PEM file of its own authority.", examples=["trust/itsm-ca.pem"])
     timeout: Positive = Field(default=timedelta(seconds=20), description="Longest wait for one answer.", examples=["20s"])
-    calls_per_run: int = Field(default=2000, ge=1, description="Most calls that one run may make.", examples=[2000])
+    calls_per_run: int = Field(
+        default=2000,
+        ge=1,
+        description="Most calls of one run to a platform; of one action to a backup product, whose jobs are asked for long.",
+        examples=[2000],
+    )
     owner: str = Field(default="", description="The team that answers for it.", examples=["backup-team"])
     contact: str = Field(default="", description="How to reach the owner.", examples=["backup@example.org"])
     review_by: Day = Field(

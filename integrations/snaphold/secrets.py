@@ -47,7 +47,8 @@ SecretReference = Annotated[
 def resolve(reference: str, base: Path | None = None, *, hide: bool = True) -> str:
     """Return the secret that a reference names, without a trailing line end; relative files count from `base`.
 
-    With `hide` false it is no secret and goes on being shown. Raises InputError when it is missing, empty, or a file that others can read.
+    With `hide` false it is no secret and goes on being shown. Raises InputError when it is missing, empty, or a file that
+    others can read.
     """
     kind, _, rest = reference.partition(":")
     if kind == "env":

@@ -8,13 +8,15 @@ from snaphold.config import Integration
 from snaphold.errors import InputError
 from snaphold.secrets import resolve
 
-
 NOT_SECRET = frozenset({"username"})
 """Names of people and programs. Hidden, they would also vanish from identities, paths and ids in the registers."""
 
 
 def credential(integration: Integration, name: str, base: Path) -> str:
-    """Return a credential, and hide it from then on when it is a secret. Raises InputError when it is not configured or cannot be read."""
+    """Return a credential, and hide it from then on when it is a secret.
+
+    Raises InputError when it is not configured or cannot be read.
+    """
     if name not in integration.credentials:
         raise InputError(
             f"{integration.name} has no credential {name!r}",
