@@ -6,7 +6,7 @@ import pytest
 
 from snaphold import http_guard
 from snaphold.errors import ProviderError
-from snaphold.http_guard import CallBudget, CircuitBreaker, breaker_of, budget_of
+from snaphold.http_guard import CallBudget, CircuitBreaker, acting_in, breaker_of, budget_of, forget_everything
 
 
 @pytest.fixture
@@ -71,3 +71,19 @@ def test_old_runs_are_forgotten_so_that_a_service_does_not_grow() -> None:
         budget_of(f"RUN-{number}", "itsm")
     assert budget_of("RUN-old", "itsm") is not first
     assert isinstance(first, CallBudget)
+
+
+def test_what_is_opened_in_a_run_shares_the_budget_of_the_run() -> None:
+    forget_everything()
+    with acting_in("RUN-1"):
+        first, second = budget_of("", "vbr", 2), budget_of("", "vbr", 2)
+        with acting_in(""):
+            assert budget_of("", "vbr", 2) is first, "no run of its own: still that of the block around"
+        with acting_in("RUN-2"):
+            assert budget_of("", "vbr", 2) is not first
+    assert first is second
+    first.take()
+    second.take()
+    with pytest.raises(ProviderError, match="budget of run RUN-1 at vbr is used up"):
+        first.take()
+    assert budget_of("", "vbr", 2) is not budget_of("", "vbr", 2), "outside a run each piece of work has its own"

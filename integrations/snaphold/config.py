@@ -139,10 +139,10 @@ class Integration(Value):
     )
     ca_file: str = Field(default="", description="PEM file of its own authority.", examples=["trust/itsm-ca.pem"])
     timeout: Positive = Field(default=timedelta(seconds=20), description="Longest wait for one answer.", examples=["20s"])
-    calls_per_run: int = Field(
-        default=2000,
+    calls_per_run: int | None = Field(
+        default=None,
         ge=1,
-        description="Most calls of one run to a platform; of one action to a backup product, whose jobs are asked for long.",
+        description="Most calls that one run may make; left out: 2000 to a platform, 100000 to a backup product.",
         examples=[2000],
     )
     owner: str = Field(default="", description="The team that answers for it.", examples=["backup-team"])

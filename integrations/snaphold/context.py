@@ -62,10 +62,12 @@ class Context:
 
     def provider(self, pool: str) -> Provider:
         """Return the backup engine of a pool, set on this incident's own repository. Raises InputError if unknown."""
+        from snaphold.http_guard import acting_in
         from snaphold.providers.registry import open_provider
 
         for candidate in self.configuration.pools:
             if candidate.name == pool:
-                return open_provider(candidate, self.configuration, self.incident.id, self.clock)
+                with acting_in(self.run):
+                    return open_provider(candidate, self.configuration, self.incident.id, self.clock)
         known = ", ".join(pool.name for pool in self.configuration.pools) or "none"
         raise InputError(f"there is no pool {pool!r}", f"configured: {known}", "add it under pools in snaphold.yaml")

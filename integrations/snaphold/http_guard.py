@@ -9,6 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from snaphold.errors import ProviderError
 
@@ -16,7 +19,9 @@ FAILURES_TO_OPEN = 5
 """So many calls in a row, each with its repeats, must fail before a host is left alone."""
 OPEN_SECONDS = 30.0
 CALLS_PER_RUN = 2000
-"""More than any single incident needs at one vendor: a poll every ten seconds for five hours."""
+"""More than any single incident needs at one platform: a poll every ten seconds for five hours."""
+PRODUCT_CALLS_PER_RUN = 100_000
+"""At a backup product: jobs of hours are asked for again and again, for each asset."""
 _RUNS_KEPT = 512
 
 
@@ -79,6 +84,7 @@ class CallBudget:
             self._used += 1
 
 
+_acting: ContextVar[str] = ContextVar("acting", default="")
 _lock = threading.Lock()
 _breakers: dict[str, CircuitBreaker] = {}
 _budgets: OrderedDict[tuple[str, str], CallBudget] = OrderedDict()
@@ -90,8 +96,19 @@ def breaker_of(host: str) -> CircuitBreaker:
         return _breakers.setdefault(host, CircuitBreaker(host))
 
 
+@contextmanager
+def acting_in(run: str) -> Generator[None]:
+    """Have what is opened in the block count its calls to the run's budgets; `""` changes nothing."""
+    token = _acting.set(run or _acting.get())
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
 def budget_of(run: str, vendor: str, calls: int = CALLS_PER_RUN) -> CallBudget:
-    """Return the budget of one run at one vendor. Work outside a run (`""`) gets a fresh one each time."""
+    """Return the budget of one run (`""`: that of `acting_in`) at one vendor. Work outside a run gets a fresh one each time."""
+    run = run or _acting.get()
     if not run:
         return CallBudget(f"this work at {vendor}", calls)
     with _lock:

@@ -13,6 +13,7 @@ from snaphold.domain.outcome import Outcome
 from snaphold.errors import InputError, ProviderError
 from snaphold.providers.base import Description, JobState, Support, Verb
 from snaphold.providers.registry import check_connection, describe_products, open_provider, product_names
+from support.incident_context import make_context
 from support.quick_retries import no_pauses
 from support.vendor_rigs import ASSET, INCIDENT, KEY, VendorRig, finished, rig_of
 
@@ -196,3 +197,21 @@ def test_what_was_said_is_what_the_vendor_publishes(rig: VendorRig) -> None:
     provider.restore_points()
     assert point
     assert rig.check_recorded() >= 0
+
+
+def test_all_that_one_run_asks_of_a_product_counts_together(rig: VendorRig) -> None:
+    few = tuple(item.model_copy(update={"calls_per_run": 1}) for item in rig.configuration.integrations)
+    configuration = rig.configuration.model_copy(update={"integrations": few}).placed_at(rig.folder)
+
+    def look() -> str:
+        """Open the product anew, as each action of a run does; return what was refused, if anything."""
+        context = make_context(configuration=configuration, run="RUN-budget")
+        try:
+            provider = context.provider("product-01")
+            provider.find_workload(rig.asset)
+            provider.restore_points()
+        except ProviderError as error:
+            return error.what
+        return ""
+
+    assert any("budget of run RUN-budget" in look() for _ in range(5))

@@ -10,7 +10,7 @@ from typing import Any, cast
 import snaphold.platforms
 from snaphold.config import Configuration, Integration
 from snaphold.errors import InputError
-from snaphold.http_guard import CallBudget, budget_of
+from snaphold.http_guard import CALLS_PER_RUN, CallBudget, budget_of
 from snaphold.platforms.base import Platform, PlatformDescription, PlatformVerb
 from snaphold.providers.base import Support
 from snaphold.validation import suggest
@@ -42,7 +42,7 @@ def open_platform(integration: Integration, configuration: Configuration, run: s
         why = suggest(integration.kind, names) or f"known: {', '.join(names)}"
         raise InputError(f"{integration.name} is of an unknown kind {integration.kind!r}", why, "correct kind in snaphold.yaml")
     module = cast("Any", importlib.import_module(f"snaphold.platforms.{integration.kind}"))
-    budget: CallBudget = budget_of(run, integration.name, integration.calls_per_run)
+    budget: CallBudget = budget_of(run, integration.name, integration.calls_per_run or CALLS_PER_RUN)
     return cast("Platform", module.connect(integration, configuration, budget))
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from snaphold.config import Configuration, Integration
 from snaphold.errors import InputError, MissingToolError
-from snaphold.http_guard import budget_of
+from snaphold.http_guard import PRODUCT_CALLS_PER_RUN, budget_of
 from snaphold.http_session import check_address
 from snaphold.platforms.credentials import credential
 from snaphold.providers.aws_session import POLICY, AwsService
@@ -35,7 +35,7 @@ class AwsAccount:
         self.address = check_address(integration.url)
         self.region = _region_of(integration)
         self._configuration = configuration
-        self._budget = budget_of("", integration.name, integration.calls_per_run)
+        self._budget = budget_of("", integration.name, integration.calls_per_run or PRODUCT_CALLS_PER_RUN)
         self._verify = _authority(integration, configuration)
         self._keys: dict[str, str] | None = None
 

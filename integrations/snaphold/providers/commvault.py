@@ -13,7 +13,7 @@ from snaphold.domain.asset import Asset
 from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.errors import InputError, ProviderError, SnapholdError, UnknownOutcomeError
-from snaphold.http_guard import budget_of
+from snaphold.http_guard import PRODUCT_CALLS_PER_RUN, budget_of
 from snaphold.platforms.base import Reachability
 from snaphold.providers.base import BackupOrder, Capacity, Estimate, Health, JobState, JobStatus, Verification, Workload
 from snaphold.providers.commvault_answers import Acknowledged, Job, SubclientRow
@@ -60,7 +60,7 @@ def connect(pool: Pool, configuration: Configuration, incident_id: str, clock: C
 
 def check_connection(integration: Integration, configuration: Configuration) -> Reachability:
     """Return as whom we are signed in, and which rights lack. Changes nothing."""
-    budget = budget_of("", integration.name, integration.calls_per_run)
+    budget = budget_of("", integration.name, integration.calls_per_run or PRODUCT_CALLS_PER_RUN)
     return look_at_rights(CommvaultSession(integration, configuration, budget))
 
 
@@ -74,7 +74,7 @@ class CommvaultProvider(VendorProvider):
         settings = self.integration.settings
         self._window = _duration("lookup_window", settings.get("lookup_window", "90d"))
         self._after_release = _duration("keep_after_release", pool.settings.get("keep_after_release", "30d"))
-        budget = budget_of("", self.integration.name, self.integration.calls_per_run)
+        budget = budget_of("", self.integration.name, self.integration.calls_per_run or PRODUCT_CALLS_PER_RUN)
         self._session = CommvaultSession(self.integration, configuration, budget)
 
     def find_workload(self, asset: Asset) -> Workload:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from snaphold.config import Configuration, Integration
 from snaphold.errors import NotAuthorisedError, ProviderError, SnapholdError, TimedOutError, UnknownOutcomeError
 from snaphold.http import Answer, NoAnswerError
-from snaphold.http_guard import budget_of
+from snaphold.http_guard import PRODUCT_CALLS_PER_RUN, budget_of
 from snaphold.http_policy import VEEAM
 from snaphold.http_session import Query, Session, read_answer
 from snaphold.platforms.credentials import credential
@@ -88,7 +88,7 @@ class VeeamSession:
         self._pinned = revision_named(named) if named else None
         ca_file = configuration.path(integration.ca_file) if integration.ca_file else None
         timeout = integration.timeout.total_seconds()
-        budget = budget_of("", integration.name, integration.calls_per_run)
+        budget = budget_of("", integration.name, integration.calls_per_run or PRODUCT_CALLS_PER_RUN)
         self._session = Session(integration.url, VEEAM, budget, authorise=self._proof, ca_file=ca_file, timeout=timeout)
         bare = replace(VEEAM, name="veeam-sign-in", keyed=VEEAM.reads, lost_keyed=True, renewals=0)
         self._bare = Session(integration.url, bare, budget, ca_file=ca_file, timeout=timeout)

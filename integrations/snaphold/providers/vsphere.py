@@ -14,7 +14,7 @@ from snaphold.config import Configuration, Integration, Pool
 from snaphold.domain.asset import Asset
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.errors import InputError, ProviderError
-from snaphold.http_guard import budget_of
+from snaphold.http_guard import PRODUCT_CALLS_PER_RUN, budget_of
 from snaphold.platforms.base import Reachability
 from snaphold.providers.base import (
     BackupOrder,
@@ -88,7 +88,9 @@ def connect(pool: Pool, configuration: Configuration, incident_id: str, clock: C
 
 def check_connection(integration: Integration, configuration: Configuration) -> Reachability:
     """Return as whom it signs in and which rights lack: on the machines named in the configuration, else on the root."""
-    connection = Connection(integration, configuration, budget_of("", integration.name, integration.calls_per_run))
+    connection = Connection(
+        integration, configuration, budget_of("", integration.name, integration.calls_per_run or PRODUCT_CALLS_PER_RUN)
+    )
     with connection.signed_in():
         names = sorted({asset.protection.workloads.get(integration.name, "") for asset in configuration.assets} - {""})
         found = {name: find_machine(connection, name).id for name in names}
@@ -116,7 +118,7 @@ class VSphere(VendorProvider):
         super().__init__(pool, configuration, incident, clock)
         self._growth = _share(pool.settings.get("growth", str(DEFAULT_GROWTH)), pool.name)
         self._quiesce = _yes_or_no(pool.settings.get("quiesce", "yes"), pool.name)
-        budget = budget_of(incident, self.integration.name, self.integration.calls_per_run)
+        budget = budget_of("", self.integration.name, self.integration.calls_per_run or PRODUCT_CALLS_PER_RUN)
         self._notes = configuration.state_folder / "vsphere"
         self._connection = Connection(self.integration, configuration, budget)
 
