@@ -8,15 +8,16 @@ from typing import Any
 from shuffle_app_code import check_names, class_code, method_code
 from shuffle_document import Files, action_entry, api_of, files_of, method_entry
 from snaphold import __version__
-from snaphold.action import AnyAction, Effect
-from snaphold.fields import FieldShape, fields_of
+from snaphold.action import Effect
 from snaphold.soar.shuffle_names import CHECK, STEP, Parameter
 from snaphold.soar.shuffle_vendor import methods_of, settings_of
-from snaphold.soar.vendors import CHOSEN, VENDORS, brand
+from snaphold.soar.vendors import VENDORS, brand, inputs_of
 
 _IMPORTS = """\
 from snaphold.soar.shuffle import refuse_templates
 from snaphold.soar.shuffle_vendor import answer_vendor"""
+
+_BACKUPS = "- `backup_start` begins a job. Ask `backup_status` until `$label.state equals done`; `running` is not the end."
 
 
 def vendor_app_files(kind: str) -> Files:
@@ -30,6 +31,9 @@ def vendor_authentication(kind: str) -> Sequence[Parameter]:
     authority = "File in the app's container with the authority to trust, when it is not a public one."
     found = [Parameter("url", f"Address of {vendor.title}.", vendor.url, required=True)]
     found += [Parameter(name, f"{title}.", "*****", required=needed) for name, (needed, title) in vendor.credentials.items()]
+    if vendor.storage:
+        told = f"{vendor.storage} of {vendor.title} that takes the backups."
+        found.append(Parameter("location", told, vendor.example, required=True))
     found.append(Parameter("ca_file", authority, "/certificates/ca.pem"))
     found.append(Parameter("settings", "NAME=VALUE, with commas; see the page on connecting this system.", "name=value"))
     return found
@@ -38,8 +42,8 @@ def vendor_authentication(kind: str) -> Sequence[Parameter]:
 def vendor_api(kind: str) -> dict[str, Any]:
     """Return api.yaml of a vendor's app as data."""
     title = VENDORS[kind].title
-    actions = [action_entry(entry, _shapes(entry), STEP) for entry in methods_of(kind).values()]
-    told = f"Works with incidents and changes of {title} from Shuffle itself, without the Snaphold service"
+    actions = [action_entry(entry, inputs_of(entry), STEP) for entry in methods_of(kind).values()]
+    told = f"Works with {VENDORS[kind].work} of {title} from Shuffle itself, without the Snaphold service"
     authentication = vendor_authentication(kind)
     return api_of(brand(kind), told, (title, "Incident response"), authentication, [*actions, method_entry(CHECK, signs_in=True)])
 
@@ -52,7 +56,7 @@ def vendor_code(kind: str) -> str:
 def _methods(kind: str) -> Iterator[str]:
     taken = {"body", "self", *settings_of(kind)}
     for method, entry in methods_of(kind).items():
-        inputs = [shape.name for shape in _shapes(entry)]
+        inputs = [shape.name for shape in inputs_of(entry)]
         check_names(entry.name, inputs, taken)
         yield _method(kind, method, [*(one.name for one in STEP), *inputs], entry.title)
     yield _method(kind, CHECK.name, [one.name for one in CHECK.parameters], CHECK.description)
@@ -63,17 +67,13 @@ def _method(kind: str, method: str, parameters: Sequence[str], title: str) -> st
     return method_code(method, [*settings_of(kind), *parameters], title, value)
 
 
-def _shapes(entry: AnyAction) -> list[FieldShape]:
-    return [shape for shape in fields_of(entry.request) if shape.name != CHOSEN]
-
-
 def vendor_readme(kind: str) -> str:
     """Return the README of a vendor's app, which Shuffle shows as its documentation."""
     title = VENDORS[kind].title
     lines = [
         f"# {brand(kind)} {__version__}",
         "",
-        f"Works with incidents and changes of {title} from this app's container. No Snaphold service is needed, so there is no",
+        f"Works with {VENDORS[kind].work} of {title} from this app's container. No Snaphold service is needed, so there is no",
         "audit trail of it, and no authority is checked.",
         "",
         f"- The authentication holds address and credentials. Run `{CHECK.name}`: it says what the account may not do.",
@@ -81,7 +81,8 @@ def vendor_readme(kind: str) -> str:
         "- What changes something needs `snaphold_incident` and `snaphold_step`. The same step again finds what it left.",
         "- An answer with `outcome` `unknown` may have been carried out: run the same step again.",
         "- Templates (`{{ }}`, `{% %}`) are not rendered in the parameters of this app: alert text stays text.",
-        "- Backups, evidence, holds and approvals need the app Snaphold, with a service.",
+        f"- {VENDORS[kind].lacks} need the app Snaphold, with a service.",
+        *([_BACKUPS] if VENDORS[kind].storage else []),
         "",
         "| Action | Effect | What it does |",
         "|---|---|---|",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from snaphold.soar.vendors import actions_of
+from snaphold.soar.vendors import actions_of, adapter_module
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "integrations"
@@ -77,7 +77,8 @@ def package_sources() -> dict[str, str]:
 def vendor_sources(kind: str) -> dict[str, str]:
     """Return the sources that travel inside the integration of one vendor: its adapter and the actions that it can do."""
     actions = {entry.function.__module__ for entry in actions_of(kind).values()}
-    roots = ["snaphold.soar.xsoar_vendor", "snaphold.platforms.registry", f"snaphold.platforms.{kind}", "snaphold.actions"]
+    adapter = adapter_module(kind)
+    roots = ["snaphold.soar.xsoar_vendor", f"{adapter.rpartition('.')[0]}.registry", adapter, "snaphold.actions"]
     return closure([*roots, *VENDOR_ALSO, *ALSO, *sorted(actions)])
 
 

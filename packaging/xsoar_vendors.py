@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from snaphold.action import AnyAction, Effect
-from snaphold.fields import fields_of
-from snaphold.soar.vendors import CHOSEN, VENDORS, brand
+from snaphold.soar.vendors import VENDORS, brand, inputs_of
 from snaphold.soar.xsoar_vendor import commands_of
 from xsoar_embed import script, vendor_sources
 from xsoar_integration import FROM_VERSION, action_arguments, action_outputs, sentence
@@ -24,7 +23,7 @@ def vendor_integration(kind: str, docker_image: str) -> Entry:
         "commonfields": {"id": brand(kind), "version": -1},
         "name": brand(kind),
         "display": f"Snaphold {vendor.title}",
-        "description": f"Works with incidents and changes of {vendor.title} from XSOAR itself, without the Snaphold service.",
+        "description": f"Works with {vendor.work} of {vendor.title} from XSOAR itself, without the Snaphold service.",
         "provider": "Snaphold",
         "configuration": _configuration(kind),
         "script": {
@@ -56,6 +55,11 @@ def _configuration(kind: str) -> list[Entry]:
             {"display": "", "displaypassword": title, "name": name, "hiddenusername": True, "type": 9, "required": needed}
             | connect
         )
+    if vendor.storage:
+        told = f"Name of the {vendor.storage.lower()} that takes the backups, e.g. {vendor.example}."
+        found.append(
+            {"display": vendor.storage, "name": "location", "type": 0, "required": True, "additionalinfo": told} | connect
+        )
     authority = "PEM text of the authority that signed the system's certificate, when it is not a public one."
     more = "One NAME=VALUE a line; the page on connecting this system lists them."
     found += [
@@ -73,7 +77,7 @@ def _command(name: str, entry: AnyAction) -> Entry:
         "name": name,
         "description": f"{entry.title}. {entry.description}",
         "polling": True,
-        "arguments": action_arguments(entry, [shape for shape in fields_of(entry.request) if shape.name != CHOSEN]),
+        "arguments": action_arguments(entry, inputs_of(entry)),
         "outputs": action_outputs(entry),
     }
     if entry.effect is not Effect.READS:
@@ -94,7 +98,7 @@ def vendor_description(kind: str) -> str:
             "2. Press Test. It signs in and says what the account may not do.",
             "3. A write that is repeated with the same step finds what the first one left.",
             "",
-            "Backups, evidence, holds and approvals need the integration Snaphold with a service.",
+            f"{VENDORS[kind].lacks} need the integration Snaphold with a service.",
             "",
         ]
     )
@@ -102,4 +106,4 @@ def vendor_description(kind: str) -> str:
 
 def vendor_readme_intro(kind: str) -> str:
     """Return the first sentence of a vendor's reference."""
-    return sentence(f"Reads and changes incidents of {VENDORS[kind].title} from XSOAR, without the Snaphold service")
+    return sentence(f"Works with {VENDORS[kind].work} of {VENDORS[kind].title} from XSOAR, without the Snaphold service")

@@ -22,7 +22,9 @@ from snaphold.soar.shuffle_vendor import methods_of, settings_of
 from snaphold.soar.vendors import VENDORS, brand
 from support.needs import need_shared
 from support.platform_rigs import PagerDutyRig, Rig, ServiceNowRig
+from support.product_access import PRODUCTS, address_of, product, secrets_of, settings_of_product
 from support.shuffle_app import App, Ran
+from support.vendor_rigs import ASSET
 
 pytestmark = pytest.mark.slow
 STEP = {"snaphold_incident": "INC-1", "snaphold_justification": "An exercise"}
@@ -35,7 +37,7 @@ def api(kind: str) -> dict[str, Any]:
 
 
 def test_every_vendor_is_run() -> None:
-    assert set(RIGS) == set(VENDORS)
+    assert {*RIGS, *PRODUCTS} == set(VENDORS)
 
 
 @pytest.mark.parametrize("kind", VENDORS)
@@ -148,3 +150,31 @@ def test_a_change_is_opened_once_and_closed_once_it_is_approved(vendor: Vendor) 
 
 def test_the_app_of_pagerduty_has_no_changes() -> None:
     assert not [name for name in methods_of("pagerduty") if name.startswith("change_")]
+
+
+@pytest.mark.parametrize("kind", PRODUCTS)
+def test_a_backup_is_started_once_and_followed_at_the_product_itself(kind: str, tmp_path: Path) -> None:
+    with product(kind, tmp_path) as rig:
+        (tmp_path / "app").mkdir()
+        app = App(tmp_path / "app", vendor_app_files(kind))
+        (url, ca_file), secrets = address_of(rig), secrets_of(rig)
+        settings = ",".join(f"{name}={value}" for name, value in settings_of_product(rig).items())
+        access = {"url": url, **secrets, "location": rig.location, "ca_file": ca_file, "settings": settings}
+
+        def ask(method: str, **given: str) -> dict[str, Any]:
+            ran = app.run(method, {**access, **given})
+            assert ran.status == "SUCCESS", ran.written
+            assert secrets["password"] not in ran.text + ran.written
+            return ran.result
+
+        assert ask(CHECK.name, note="check")["success"] is True
+        assert ask("backup_check_health", assets=ASSET)["healthy_text"] == "true"
+        assert ask("backup_check_capacity", assets=ASSET)["fits_text"] == "true"
+        first, again = (ask("backup_start", **STEP, snaphold_step="save", asset=ASSET) for _ in range(2))
+        assert (first["success"], first["job"], rig.started()) == (True, again["job"], 1)
+        job = {"snaphold_incident": "INC-1", **{name: first[name] for name in ("asset", "pool", "job")}}
+        assert ask("backup_status", **job)["state"] == "running"
+        rig.let_jobs_end(well=False)
+        failed = ask("backup_status", **job)
+        assert (failed["success"], failed["state"]) == (False, "failed")
+        assert ask("backup_status", **{**job, "password": "wrong-secret-2718"})["success"] is False

@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 import xsoar_pack
-from snaphold.soar.vendors import VENDORS, brand
+from snaphold.soar.vendors import VENDORS, adapter_module, brand
 from snaphold.soar.xsoar_vendor import commands_of
 from support.platform_rigs import PagerDutyRig, Rig, ServiceNowRig
+from support.product_access import PRODUCTS, address_of, product, secrets_of, settings_of_product
+from support.vendor_rigs import ASSET
 from support.xsoar_builds import IMAGE_PYTHONS, image_python, tree, unified
 from support.xsoar_play import SHIM
 from xsoar_embed import vendor_sources
 
-LARGEST_KIB = 400
+LARGEST_KIB = 450
 
 
 def yml(kind: str) -> dict[str, Any]:
@@ -31,8 +33,9 @@ def test_a_vendor_has_an_integration_with_its_commands_and_only_what_it_needs(ki
     assert [one["name"] for one in found["script"]["commands"]] == list(commands_of(kind))
     assert found["name"] == found["commonfields"]["id"] == brand(kind)
     sources = vendor_sources(kind)
-    assert f"snaphold/platforms/{kind}.py" in sources
-    assert not [path for path in sources if path.startswith(("snaphold/providers/r", "snaphold/quiesce"))]
+    assert f"{adapter_module(kind).replace('.', '/')}.py" in sources
+    others = tuple(f"snaphold/providers/{one}" for one in PRODUCTS if one != kind)
+    assert not [path for path in sources if path.startswith(("snaphold/providers/restic", "snaphold/quiesce", *others))]
     service = {path for path in sources if path.startswith("snaphold/service/")}
     assert service <= {"snaphold/service/__init__.py", "snaphold/service/settings.py"}, "no more than its configuration"
     assert sum(len(text.encode()) for text in sources.values()) < LARGEST_KIB * 1024
@@ -54,14 +57,20 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
 
 
 def run(rig: Rig, python: str, folder: Path, requests: list[tuple[str, dict[str, Any]]], **changes: Any) -> list[Any]:
-    """Run commands in one process, as a container does; return the entry that each gave to the war room."""
     credentials = {name: {"password": value} for name, value in rig.secrets().items()}
     authority = " ".join(rig.server.ca_file.read_text().split("\n"))  # as XSOAR folds a text box
     settings = "\n".join(f"{name}={value}" for name, value in rig.settings().items())
     params = {"url": rig.server.url, **credentials, "ca_certificate": authority, "settings": settings, **changes}
+    return play(rig.kind, params, list(rig.secrets().values()), python, folder, requests)
+
+
+def play(
+    kind: str, params: dict[str, Any], secrets: list[str], python: str, folder: Path, requests: list[tuple[str, dict[str, Any]]]
+) -> list[Any]:
+    """Run commands in one process, as a container does; return the entry that each gave to the war room."""
     told = [{"command": name, "args": given, "params": params, "incident": {"id": "7"}} for name, given in requests]
     path = folder / "script.py"
-    path.write_text(yml(rig.kind)["script"]["script"], encoding="utf-8")
+    path.write_text(yml(kind)["script"]["script"], encoding="utf-8")
     done = subprocess.run(
         [python, "-I", str(SHIM / "run_script.py"), str(path)],
         input=json.dumps(told), capture_output=True, text=True, timeout=120, check=False, cwd=folder,
@@ -69,7 +78,7 @@ def run(rig: Rig, python: str, folder: Path, requests: list[tuple[str, dict[str,
     assert (done.returncode, done.stderr) == (0, ""), done.stderr[-3000:]
     entries = [answer["entries"] for answer in json.loads(done.stdout)]
     assert all(len(one) == 1 for one in entries)
-    assert not any(value in done.stdout for value in rig.secrets().values() if len(value) > 8)
+    assert not any(value in done.stdout for value in secrets if len(value) > 8)
     return [one[0] for one in entries]
 
 
@@ -110,3 +119,44 @@ def test_what_is_missing_or_wrong_is_named(rig: Rig, tmp_path: Path) -> None:
     assert "NAME=VALUE" in setting["Contents"]
     (untrusted,) = run(rig, python, tmp_path, [("test-module", {})], ca_certificate="")
     assert untrusted["Type"] == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", IMAGE_PYTHONS)
+@pytest.mark.parametrize("kind", PRODUCTS)
+def test_a_backup_is_started_once_and_followed_at_the_product_itself(kind: str, version: str, tmp_path: Path) -> None:
+    with product(kind, tmp_path) as rig:
+        (url, ca_file), secrets = address_of(rig), secrets_of(rig)
+        params: dict[str, Any] = {
+            "url": url, "username": {"password": secrets["username"]}, "password": {"password": secrets["password"]},
+            "location": rig.location, "ca_certificate": " ".join(Path(ca_file).read_text().split("\n")),
+            "settings": "\n".join(f"{name}={value}" for name, value in settings_of_product(rig).items()),
+        }  # fmt: skip
+
+        def ask(*requests: tuple[str, dict[str, Any]], **changes: Any) -> list[Any]:
+            told = [(name if name == "test-module" else f"snaphold-{kind}-{name}", given) for name, given in requests]
+            return play(kind, params | changes, [secrets["password"]], image_python(version), tmp_path, told)
+
+        start = ("backup-start", {"asset": ASSET, "step": "save"})
+        test, healthy, room, first, again = ask(
+            ("test-module", {}), ("backup-check-health", {"assets": ASSET}), ("backup-check-capacity", {"assets": ASSET}),
+            start, start,
+        )  # fmt: skip
+        assert test == "ok"
+        assert (healthy["Contents"]["healthy"], room["Contents"]["fits"]) == (True, True)
+        assert (first["Contents"]["job"], rig.started()) == (again["Contents"]["job"], 1)
+        status = ("backup-status", {name: first["Contents"][name] for name in ("asset", "pool", "job")})
+        assert ask(status)[0]["Contents"]["state"] == "running"
+        rig.let_jobs_end()
+        ended, third = ask(status, start)
+        assert (ended["Contents"]["state"], ended["Contents"]["restore_point"][:3]) == ("done", "RP-")
+        assert (third["Contents"]["job"], rig.started()) == (first["Contents"]["job"], 1)
+        second = ask(("backup-start", {"asset": ASSET, "step": "again"}))[0]["Contents"]
+        rig.let_jobs_end(well=False)
+        failed, unknown = ask(
+            ("backup-status", {name: second[name] for name in ("asset", "pool", "job")}), ("backup-publish", {})
+        )
+        assert (failed["Type"], unknown["Type"]) == (4, 4)
+        assert "failed" in failed["Contents"]
+        (refused,) = ask(start, password={"password": "wrong-secret-3141"})
+        assert (refused["Type"], "wrong-secret-3141" in str(refused)) == (4, False)

@@ -15,6 +15,7 @@ from snaphold.platforms.base import CaseStatus
 from snaphold.platforms.registry import platform_names
 from snaphold.soar.vendors import VENDORS, VERBS, Direct, NoLedger, actions_of
 from support.platform_rigs import PagerDutyRig, Rig, ServiceNowRig
+from support.product_access import PRODUCTS
 
 KEY = "INC-1/war-room/x/1"
 
@@ -35,7 +36,7 @@ def direct(rig: Rig, **changes: Any) -> Direct:
 
 
 def test_every_platform_travels_and_every_action_is_of_the_catalogue() -> None:
-    assert set(VENDORS) == set(platform_names())
+    assert set(VENDORS) == {*platform_names(), *PRODUCTS}
     assert all(find_action(name) for name in VERBS)
     assert {"incident.read", "incident.add_note", "incident.set_status"} <= set(actions_of("pagerduty"))
     assert "change.open_emergency" not in actions_of("pagerduty")

@@ -364,12 +364,12 @@ def _pool_fault(name: str, context: Context) -> str:
 
 def _source_faults(asset: Asset, pool: str, context: Context) -> list[str]:
     """Return what keeps the sources or the application of an asset from being backed up now."""
-    from snaphold.quiesce.registry import open_quiescer
-
     faults: list[str] = []
     try:
         context.provider(pool).find_workload(asset)
         if asset.application:
+            from snaphold.quiesce.registry import open_quiescer
+
             check = open_quiescer(asset.application.quiesce).check(asset.application, context.configuration.base)
             faults += [f"{asset.id}: {reason}" for reason in check.reasons if not check.ready]
     except SnapholdError as error:

@@ -19,7 +19,7 @@ from snaphold.soar.answers import Job
 from snaphold.soar.shuffle_names import CHECK, STEP, method_name
 from snaphold.soar.shuffle_step import failure
 from snaphold.soar.shuffle_values import plain_text, read_given, shown
-from snaphold.soar.vendors import CHOSEN, VENDORS, Direct, actions_of, read_settings
+from snaphold.soar.vendors import VENDORS, Direct, actions_of, left_out, read_settings
 
 ANSWER_WAIT = timedelta(seconds=8)
 """The longest wait for one answer of the vendor."""
@@ -32,7 +32,8 @@ _lock = threading.Lock()
 
 def settings_of(kind: str) -> tuple[str, ...]:
     """Return the names of what the app's authentication holds."""
-    return ("url", *VENDORS[kind].credentials, "ca_file", "settings")
+    storage = ("location",) if VENDORS[kind].storage else ()
+    return ("url", *VENDORS[kind].credentials, *storage, "ca_file", "settings")
 
 
 def methods_of(kind: str) -> dict[str, AnyAction]:
@@ -44,7 +45,8 @@ def connect(kind: str, settings: Mapping[str, str]) -> Direct:
     """Return what carries out actions at the system that the authentication names. Raises InputError."""
     credentials = {name: settings[name] for name in VENDORS[kind].credentials}
     chosen = read_settings(settings["settings"])
-    return Direct(kind, settings["url"], credentials, chosen, settings["ca_file"], timeout=ANSWER_WAIT)
+    url, ca_file, location = settings["url"], settings["ca_file"], settings.get("location", "")
+    return Direct(kind, url, credentials, chosen, ca_file, timeout=ANSWER_WAIT, location=location)
 
 
 def answer_vendor(
@@ -71,11 +73,13 @@ def _check(direct: Direct, seconds: float) -> dict[str, Any]:
 
 def _act(direct: Direct, method: str, given: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     entry = methods_of(direct.kind)[method]
-    request = {name: value for name, value in read_given(entry, given).items() if name != CHOSEN}
+    request = {name: value for name, value in read_given(entry, given).items() if name not in left_out(entry)}
     incident, step, why = (plain_text(given.get(one.name, "")) for one in STEP)
     if entry.effect is Effect.READS:
         if not incident and "reference" in entry.request.model_fields and not request.get("reference"):
             raise InputError("no incident is named", "reference and snaphold_incident are empty", "give one of them")
+        if not incident and "job" in entry.request.model_fields:
+            raise InputError("no incident is named", "a job belongs to one", "give the snaphold_incident of the start")
         return _told(_within(seconds, entry.name, lambda: direct.call(entry.name, request, incident=incident or _NOT_NAMED)))
     if not incident or not step:
         raise InputError(f"{entry.name} changes something, so it needs snaphold_incident and snaphold_step",

@@ -1,7 +1,8 @@
 """Actions that run at a vendor's system from inside a SOAR, without the Snaphold service: which, and by what settings.
 
-They need nothing but HTTPS, and are repeatable through the vendor's own lookup: before a write the adapter looks for what
-an earlier attempt left, by its key. What needs the audit trail or its registers refuses and names the service.
+The vendors are platforms and backup products. Their actions need nothing but HTTPS, and are repeatable through the vendor's
+own lookup: before a write the adapter looks for what an earlier attempt left, by its key. What needs the audit trail or its
+registers refuses and names the service.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import secrets
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,11 +24,13 @@ from snaphold.domain.incident import Incident
 from snaphold.domain.people import Actor
 from snaphold.errors import InputError
 from snaphold.execute import validate
+from snaphold.fields import FieldShape, fields_of
 from snaphold.platforms.base import PlatformDescription, PlatformVerb
 from snaphold.platforms.credentials import NOT_SECRET
-from snaphold.providers.base import Support
+from snaphold.providers.base import Description, Support
 from snaphold.recorded import redact_document
 from snaphold.secrets import remember
+from snaphold.soar import products
 from snaphold.soar.answers import Job
 from snaphold.soar.xsoar_text import plain
 
@@ -40,8 +43,8 @@ VERBS: Mapping[str, PlatformVerb] = {
     "incident.set_status": PlatformVerb.SET_STATUS,
 }
 """What an action asks of the platform. Only these need no ledger; a new one is added here."""
-CHOSEN = "integration"
-"""The input that chooses among several integrations; here there is one."""
+CHOSEN = frozenset({"integration", "pool", "storage"})
+"""The inputs that choose among several integrations or pools; here there is one. They are left out unless required."""
 _NAME = "here"
 
 
@@ -57,28 +60,68 @@ class Vendor:
     url: str
     credentials: Mapping[str, tuple[bool, str]]
     unused: tuple[str, ...] = ()
+    storage: str = ""
+    """What a backup product calls the storage that takes the backups; empty for a platform."""
+    example: str = ""
+    """The name of such a storage."""
+
+    @property
+    def work(self) -> str:
+        """What is worked with at the vendor."""
+        return "backups" if self.storage else "incidents and changes"
+
+    @property
+    def lacks(self) -> str:
+        """What needs the service."""
+        return f"{'Publications, marks of infection' if self.storage else 'Backups'}, evidence, holds and approvals"
 
 
+_USER = {"username": (True, "User"), "password": (True, "Password")}
 VENDORS: Mapping[str, Vendor] = {
+    "commvault": Vendor(
+        "commvault", "Commvault", "https://commvault.example.org/webconsole/api", _USER,
+        storage="Storage pool", example="Isolated 01",
+    ),
     "pagerduty": Vendor(
         "pagerduty", "PagerDuty", "https://api.pagerduty.com", {"token": (True, "REST API token")}, ("routing_key",),
     ),
     "servicenow": Vendor(
         "servicenow", "ServiceNow", "https://example.service-now.com",
-        {
-            "username": (True, "User"), "password": (True, "Password"),
-            "client_id": (False, "OAuth client"), "client_secret": (False, "OAuth client secret"),
-        },
+        {**_USER, "client_id": (False, "OAuth client"), "client_secret": (False, "OAuth client secret")},
+    ),
+    "veeam": Vendor(
+        "veeam", "Veeam", "https://veeam.example.org:9419", _USER, storage="Repository", example="Incident 01",
     ),
 }  # fmt: skip
 
 
 def actions_of(kind: str) -> dict[str, AnyAction]:
     """Return the actions that a vendor's system can do from inside a SOAR, in order of name."""
-    module = cast("Any", importlib.import_module(f"snaphold.platforms.{kind}"))
-    able = cast("PlatformDescription", module.DESCRIPTION).capabilities
     known = catalogue()
+    if VENDORS[kind].storage:
+        product = cast("Description", _adapter(kind).DESCRIPTION).capabilities
+        return {name: known[name] for name, verb in products.VERBS.items() if product[verb].support is not Support.UNSUPPORTED}
+    able = cast("PlatformDescription", _adapter(kind).DESCRIPTION).capabilities
     return {name: known[name] for name, verb in VERBS.items() if able[verb].support is not Support.UNSUPPORTED}
+
+
+def _adapter(kind: str) -> Any:
+    return importlib.import_module(adapter_module(kind))
+
+
+def adapter_module(kind: str) -> str:
+    """Return the name of the module that speaks to a vendor's system."""
+    return f"snaphold.{'providers' if VENDORS[kind].storage else 'platforms'}.{kind}"
+
+
+def inputs_of(entry: AnyAction) -> list[FieldShape]:
+    """Return the inputs of an action as they are asked for here: without a choice where there is only one."""
+    return [shape for shape in fields_of(entry.request) if shape.name not in left_out(entry)]
+
+
+def left_out(entry: AnyAction) -> set[str]:
+    """Return the inputs of an action that are not asked for here."""
+    return {shape.name for shape in fields_of(entry.request) if shape.name in CHOSEN and not shape.required}
 
 
 def brand(kind: str) -> str:
@@ -87,13 +130,20 @@ def brand(kind: str) -> str:
 
 
 def read_settings(text: str) -> dict[str, str]:
-    """Return the settings of a text box, one NAME=VALUE a line; a SOAR may fold the lines into commas. Raises InputError."""
+    """Return the settings of a text box, one NAME=VALUE a line; a SOAR may fold the lines into commas.
+
+    A name that is there again has several values, with commas between. Raises InputError.
+    """
     lines = [line.strip() for line in text.replace(",", "\n").splitlines()]
     pairs = [line.partition("=") for line in lines if line]
     wrong = [line for line, mark, value in pairs if not mark or not value.strip()]
     if wrong:
         raise InputError(f"the setting {plain(wrong[0])} has no value", None, "write NAME=VALUE, one a line")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    found: dict[str, str] = {}
+    for name, _, value in pairs:
+        before = found.get(name.strip())
+        found[name.strip()] = f"{before},{value.strip()}" if before else value.strip()
+    return found
 
 
 class NoLedger:
@@ -107,11 +157,22 @@ class NoLedger:
         )
 
 
+class EmptyLedger(NoLedger):
+    """A ledger that holds nothing, for actions that only look whether a register knows more; it keeps nothing either."""
+
+    def record(self, *_asked: Any) -> None:
+        """Return that there is no such record."""
+
+    def records(self, *_asked: Any) -> list[Any]:
+        """Return no records."""
+        return []
+
+
 @dataclass(frozen=True)
 class Direct:
     """Carries out actions at one vendor's system in this process; takes the place of the client of the service.
 
-    `timeout` is the longest wait for one answer of the vendor.
+    `timeout` is the longest wait for one answer of the vendor; `location` the storage of a backup product.
     """
 
     kind: str
@@ -121,6 +182,7 @@ class Direct:
     ca_file: str = ""
     clock: Clock = field(default_factory=SystemClock)
     timeout: timedelta = timedelta(seconds=20)
+    location: str = ""
 
     def __post_init__(self) -> None:
         """Hide the credentials from now on, and refuse when one that is needed is missing. Raises InputError."""
@@ -140,11 +202,16 @@ class Direct:
         if action not in actions_of(self.kind):
             raise InputError(f"{self.kind} cannot do {action}", None, "use the integration Snaphold, with a service")
         entry = find_action(action)
-        request = validate(entry, {name: value for name, value in given.items() if name != CHOSEN})
-        with self._configured() as configuration:
+        request = validate(entry, {name: given[name] for name in given if name not in left_out(entry)})
+        about, assets, ledger = self._incident(incident), list[str](), NoLedger()
+        if VENDORS[self.kind].storage:
+            products.require_own_pool(given)
+            assets, ledger = products.named_assets(request.model_dump(), about.assets), EmptyLedger()
+        with self._configured(assets) as configuration:
             context = Context(
-                configuration, self._incident(incident), Actor(id="soar", name="SOAR", roles=()), self.clock,
-                cast("Any", NoLedger()), justification=justification, key=key,
+                configuration, about.model_copy(update={"assets": tuple(assets)}) if assets else about,
+                Actor(id="soar", name="SOAR", roles=()), self.clock,
+                cast("Any", ledger), justification=justification, key=key,
             )  # fmt: skip
             result = entry.function(request, context)
         return redact_document(result.model_dump(mode="json"))
@@ -155,12 +222,22 @@ class Direct:
 
     def check(self) -> tuple[str, tuple[str, ...]]:
         """Return as whom we are signed in, and what that sign-in may not do. Never changes anything."""
-        from snaphold.platforms.registry import open_platform
-
         with self._configured() as configuration:
+            if VENDORS[self.kind].storage:
+                return self._check_product(configuration)
+            from snaphold.platforms.registry import open_platform
+
             found = open_platform(configuration.integrations[0], configuration).check()
         unused = tuple(f"no {name}:" for name in VENDORS[self.kind].unused)
         return found.signed_in_as, tuple(one for one in found.missing if not one.startswith(unused or ("\0",)))
+
+    def _check_product(self, configuration: Configuration) -> tuple[str, tuple[str, ...]]:
+        """Sign in at a backup product, and look at the storage that takes the backups."""
+        from snaphold.providers.registry import open_provider
+
+        found = _adapter(self.kind).check_connection(configuration.integrations[0], configuration)
+        health = open_provider(configuration.pools[0], configuration, "CHECK", self.clock).check_health()
+        return found.signed_in_as, (*found.missing, *health.reasons)
 
     def _incident(self, given: Incident | Mapping[str, Any] | str) -> Incident:
         if isinstance(given, Incident):
@@ -171,13 +248,13 @@ class Direct:
         return Incident.model_validate({**told, "declared_at": self.clock.now(), "assets": ["not-named"]})
 
     @contextmanager
-    def _configured(self) -> Generator[Configuration]:
+    def _configured(self, assets: Iterable[str] = ()) -> Generator[Configuration]:
         """Give the configuration with this one integration. Secrets are references everywhere, so they pass by name."""
         given = {name: value for name, value in self.credentials.items() if value}
         # Named anew for each call: a container may work for two accounts at once, in threads of one process.
         call = secrets.token_hex(8).upper()
         references = {name: f"SNAPHOLD_{self.kind.upper()}_{name.upper()}_{call}" for name in given}
-        document = {
+        document: dict[str, Any] = {
             "organisation": {"name": "SOAR"},
             "tiers": [{"id": "T0", "level": 0, "impact": "Not judged here.", "rto": "1h", "rpo": "1h"}],
             "integrations": [
@@ -188,6 +265,8 @@ class Direct:
                 }
             ],
         }  # fmt: skip
+        if VENDORS[self.kind].storage:
+            document |= products.parts_of(self.kind, _NAME, self.location, self.settings, assets)
         os.environ.update({reference: given[name] for name, reference in references.items()})
         try:
             yield Configuration.model_validate(document)

@@ -54,7 +54,9 @@ def _connect(server: Server, kind: str) -> Direct:
         raise InputError("a certificate that cannot be checked is never trusted", None, "paste the authority's certificate")
     authority = str(params.get("ca_certificate") or "").strip()
     settings = read_settings(str(params.get("settings") or ""))
-    return Direct(kind, str(params.get("url") or ""), credentials, settings, certificate_file(authority) if authority else "")
+    location = str(params.get("location") or "").strip()
+    ca_file = certificate_file(authority) if authority else ""
+    return Direct(kind, str(params.get("url") or ""), credentials, settings, ca_file, location=location)
 
 
 def _secret(params: Mapping[str, Any], name: str) -> str:
