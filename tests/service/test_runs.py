@@ -130,12 +130,12 @@ def test_a_run_that_cannot_begin_is_told_and_nothing_is_registered(folder: Path)
             assert (reply.status_code, words in reply.json()["detail"]) == (status, True), reply.text
         silent = {name: value for name, value in ana.items() if name == "Authorization"}
         assert requests.post(url, json={"playbook": "asked", "incident": INCIDENT}, headers=silent, timeout=60).status_code == 400
-        assert requests.get(url, headers=ana, timeout=10).json() == {"runs": []}
+        assert requests.get(url, headers=ana, timeout=10).json() == {"runs": [], "next": ""}
         assert requests.get(f"{url}/RUN-none", headers=ana, timeout=10).status_code == 404
         (folder / "snaphold.yaml").write_text("broken: [")
         reply = requests.post(url, json={"playbook": "asked", "incident": INCIDENT}, headers=ana, timeout=60)
         assert (reply.status_code, "snaphold.yaml" in reply.json()["why"]) == (424, True), reply.text
-        assert requests.get(url, headers=ana, timeout=10).json() == {"runs": []}
+        assert requests.get(url, headers=ana, timeout=10).json() == {"runs": [], "next": ""}
     finally:
         serving.end()
 

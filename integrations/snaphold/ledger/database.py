@@ -183,11 +183,19 @@ class DatabaseLedger:
             return registers.read_some(connection, model, ids)
 
     def page(
-        self, model: type[Record], incident: str | None, most: int, after: tuple[int, str] | None = None
-    ) -> tuple[list[Record], tuple[int, str] | None]:
-        """Return up to `most` records of one kind, the newest first, after a place in the register; and the next place."""
+        self,
+        model: type[Record],
+        incident: str | None,
+        most: int,
+        after: registers.Place | None = None,
+        saying: tuple[str, str | None] | None = None,
+    ) -> tuple[list[Record], registers.Place | None]:
+        """Return up to `most` records of one kind, the newest first, after a place in the register; and the next place.
+
+        `saying` is a field and the value that a record must have in it.
+        """
         with self.reading() as connection:
-            return registers.read_page(connection, model, incident, most, after)
+            return registers.read_page(connection, model, incident, most, after, saying)
 
     def entries(self, incident: str | None = None, run: str | None = None) -> list[Entry]:
         """Return entries in order."""

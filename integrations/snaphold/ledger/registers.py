@@ -16,6 +16,9 @@ from snaphold.ledger.chain import hash_body
 from snaphold.ledger.entry import canonical
 from snaphold.ledger.ledger import Record
 
+Place = tuple[int, str]
+"""Where a page of a register ended: the entry that made its last record, and the record's id."""
+
 
 def kind_of(model: type[Value]) -> str:
     """Return the register of a record model: its name in snake case, e.g. `restore_point`."""
@@ -80,11 +83,10 @@ def read_saying(connection: sa.Connection, model: type[Record], field: str, valu
     The database leaves out most of the others by their canonical text, which is far cheaper than to read them all.
     """
     columns = schema.register.c
-    said = f"{canonical(field)}:{canonical(value)}"
-    mine = sa.and_(columns.kind == kind_of(model), columns.body.contains(said, autoescape=True))
+    mine = sa.and_(columns.kind == kind_of(model), _says(field, value))
     rows = connection.execute(sa.select(columns.id, columns.body).where(mine).order_by(columns.created_by, columns.id))
     found = [_load(model, row.id, row.body) for row in rows]
-    return [one for one in found if one.model_dump(mode="json", include={field})[field] == value]
+    return [one for one in found if _said(one, field) == value]
 
 
 def read_some(connection: sa.Connection, model: type[Record], ids: Sequence[str]) -> dict[str, Record]:
@@ -95,24 +97,52 @@ def read_some(connection: sa.Connection, model: type[Record], ids: Sequence[str]
 
 
 def read_page(
-    connection: sa.Connection, model: type[Record], incident: str | None, most: int, after: tuple[int, str] | None
-) -> tuple[list[Record], tuple[int, str] | None]:
+    connection: sa.Connection,
+    model: type[Record],
+    incident: str | None,
+    most: int,
+    after: Place | None,
+    saying: tuple[str, str | None] | None = None,
+) -> tuple[list[Record], Place | None]:
     """Return up to `most` records of one kind, the newest first, and where the next page goes on; None at the end.
 
     `after` is what the page before returned. Records that are made meanwhile come before it, so nothing is told twice.
+    `saying` is a field of the record itself and the value that it must have: all others are left out.
     """
     columns = schema.register.c
     wanted = sa.select(columns.id, columns.body, columns.created_by).where(columns.kind == kind_of(model))
+    wanted = wanted.order_by(columns.created_by.desc(), columns.id).limit(most + 1)
     if incident is not None:
         wanted = wanted.where(columns.incident == incident)
-    if after is not None:
-        sequence, id = after
-        same = sa.and_(columns.created_by == sequence, columns.id > id)
-        wanted = wanted.where(sa.or_(columns.created_by < sequence, same))
-    rows = connection.execute(wanted.order_by(columns.created_by.desc(), columns.id).limit(most + 1)).all()
-    shown = rows[:most]
-    more = (int(shown[-1].created_by), str(shown[-1].id)) if len(rows) > most else None
-    return [_load(model, row.id, row.body) for row in shown], more
+    if saying is not None:
+        wanted = wanted.where(_says(*saying))
+    found: list[tuple[Record, Place]] = []
+    while True:
+        rows = connection.execute(wanted.where(_beyond(after)) if after is not None else wanted).all()
+        for row in rows:
+            after = (int(row.created_by), str(row.id))
+            record = _load(model, row.id, row.body)
+            if saying is None or _said(record, saying[0]) == saying[1]:
+                found.append((record, after))
+        if len(found) > most or len(rows) <= most:
+            break
+    shown = found[:most]
+    return [record for record, _ in shown], shown[-1][1] if len(found) > most else None
+
+
+def _beyond(place: Place) -> sa.ColumnElement[bool]:
+    """What comes after a place, the newest first."""
+    columns, (sequence, id) = schema.register.c, place
+    return sa.or_(columns.created_by < sequence, sa.and_(columns.created_by == sequence, columns.id > id))
+
+
+def _says(field: str, value: str | None) -> sa.ColumnElement[bool]:
+    """Leaves out most records that do not say this, by their canonical text; the rest is up to who reads them."""
+    return schema.register.c.body.contains(f"{canonical(field)}:{canonical(value)}", autoescape=True)
+
+
+def _said(record: Value, field: str) -> object:
+    return record.model_dump(mode="json", include={field})[field]
 
 
 def _load(model: type[Record], id: str, body: str) -> Record:

@@ -16,6 +16,7 @@ from snaphold.engine.driver import wake_run
 from snaphold.errors import DocumentError, InputError, NotAuthorisedError
 from snaphold.ledger.entry import Event, NewEntry
 from snaphold.service.callers import Authenticated, Caller
+from snaphold.service.paging import DEFAULT_RECORDS, Cursor, Limit, OfIncident, read_cursor, write_cursor
 from snaphold.service.problems import RequestError
 from snaphold.service.requests import read_document
 from snaphold.validation import problems_of
@@ -30,12 +31,19 @@ class DecisionGiven(Value):
 
 async def list_approvals(
     caller: Authenticated,
-    incident: Annotated[str | None, Query(max_length=128, description="Only of this incident.")] = None,
+    incident: OfIncident = None,
     state: Annotated[ApprovalState | None, Query(description="Only those that stand so.")] = None,
+    limit: Limit = DEFAULT_RECORDS,
+    cursor: Cursor = "",
 ) -> JSONResponse:
-    """List approval requests, oldest first, with who may answer them."""
-    found = await run_in_threadpool(caller.runtime.ledger.records, Approval, incident)
-    return JSONResponse({"approvals": [approval_view(caller, one) for one in found if state in (None, one.state)]})
+    """List approval requests, the newest first, with who may answer them. `next` is the cursor of the next page."""
+    return JSONResponse(await run_in_threadpool(_page, caller, incident, state, limit, cursor))
+
+
+def _page(caller: Caller, incident: str | None, state: ApprovalState | None, limit: int, cursor: str) -> dict[str, Any]:
+    saying = ("state", state.value) if state is not None else None
+    found, more = caller.runtime.ledger.page(Approval, incident, limit, read_cursor(cursor), saying)
+    return {"approvals": [approval_view(caller, one) for one in found], "next": write_cursor(more)}
 
 
 async def answer_approval(id: str, request: Request, caller: Authenticated) -> JSONResponse:

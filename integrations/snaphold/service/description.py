@@ -79,15 +79,17 @@ class RunShown(Run):
 
 
 class ApprovalList(BaseModel):
-    """Approval requests."""
+    """A page of approval requests."""
 
-    approvals: list[ApprovalShown]
+    approvals: list[ApprovalShown] = Field(description="The newest first.")
+    next: str = Field(description="The cursor of the next page; empty after the last one.")
 
 
 class RunList(BaseModel):
-    """Runs."""
+    """A page of runs."""
 
-    runs: list[RunShown]
+    runs: list[RunShown] = Field(description="The newest first.")
+    next: str = Field(description="The cursor of the next page; empty after the last one.")
 
 
 class DeliveryShown(BaseModel):

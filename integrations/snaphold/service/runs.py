@@ -4,9 +4,9 @@ it, and so that many can wait for approvals at the same time.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Query, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import Field, ValidationError
@@ -22,6 +22,7 @@ from snaphold.playbook.lint import load_checked
 from snaphold.playbook.load import SUFFIXES
 from snaphold.service.callers import Authenticated, Caller
 from snaphold.service.incidents import read_incident
+from snaphold.service.paging import DEFAULT_RECORDS, Cursor, Limit, OfIncident, read_cursor, write_cursor
 from snaphold.service.problems import RequestError
 from snaphold.service.requests import read_document, read_justification
 from snaphold.service.run_process import start_driver
@@ -90,11 +91,15 @@ def _same(existing: Run, plan: Plan) -> Run:
 
 
 async def list_runs(
-    caller: Authenticated, incident: Annotated[str | None, Query(max_length=128, description="Only of this incident.")] = None
+    caller: Authenticated, incident: OfIncident = None, limit: Limit = DEFAULT_RECORDS, cursor: Cursor = ""
 ) -> JSONResponse:
-    """List runs, oldest first, without their steps."""
-    found = await run_in_threadpool(caller.runtime.ledger.records, Run, incident)
-    return JSONResponse({"runs": [run_view(caller, run, steps=False) for run in found]})
+    """List runs, the newest first, without their steps. `next` is the cursor of the next page, and empty after the last."""
+    return JSONResponse(await run_in_threadpool(_page, caller, incident, limit, cursor))
+
+
+def _page(caller: Caller, incident: str | None, limit: int, cursor: str) -> dict[str, Any]:
+    found, more = caller.runtime.ledger.page(Run, incident, limit, read_cursor(cursor))
+    return {"runs": [run_view(caller, run, steps=False) for run in found], "next": write_cursor(more)}
 
 
 async def show_run(id: str, caller: Authenticated) -> JSONResponse:
