@@ -10,9 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import dbos._queue
 import psycopg
 import pytest
 import sqlalchemy as sa
+from dbos._sys_db import SystemDatabase
 
 from snaphold.domain.authority import Approval, ApprovalState
 from snaphold.domain.people import Actor
@@ -51,6 +53,14 @@ BRANCHES = """steps:
       - - {id: right, do: lab.start, with: {asset: right}}
 """
 
+LONG_BRANCHES = """steps:
+  - id: both
+    parallel:
+      - - {id: left, do: lab.start, with: {asset: left, says: wait}}
+        - {id: then, do: lab.start, with: {asset: third}}
+      - - {id: right, do: lab.start, with: {asset: right}}
+"""
+
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: Postgres) -> World:
@@ -75,7 +85,7 @@ def never(why: str) -> None:
 def working(world: World, actor_of: Callable[[Run], Actor] | None = None) -> Generator[Worker, None, None]:
     """Have a worker work for the length of the block."""
     runtime = world.runtime()
-    settings = Settings(lease=LONG_LEASE, look_seconds=0.05, again_in=timedelta(seconds=1))
+    settings = Settings(lease=LONG_LEASE, look_seconds=0.05, again_in=timedelta(seconds=1), census_seconds=0.5)
     worker = Worker(runtime, actor_of or (lambda _: runtime.actor), settings, never)
     thread = threading.Thread(target=worker.work)
     thread.start()
@@ -183,6 +193,74 @@ def test_a_run_is_not_given_back_while_a_branch_is_still_at_the_vendor(world: Wo
         assert state(runtime, run.id) == State.DRIVEN.value, "another worker would find nothing at the vendor, and start again"
         world.lab.gate.set()
         until(lambda: find_run(runtime.ledger, run.id).has_ended)
+    assert find_run(runtime.ledger, run.id).status is RunStatus.DONE
+    assert sorted(world.lab.vendor.starts()) == ["INC-1/trial.left/left/1", "INC-1/trial.right/right/1"]
+
+
+def lose_one(monkeypatch: pytest.MonkeyPatch, end: str) -> list[str]:
+    """Have the database break once, after a part whose id ends so was marked as begun, and before it was read."""
+    lost: list[str] = []
+    execute: Any = dbos._queue.execute_dequeued_workflow  # pyright: ignore[reportPrivateImportUsage]
+
+    def execute_but_one(owner: Any, status: Any, token: str) -> Any:
+        if not lost and status["workflow_uuid"].endswith(end):
+            lost.append(status["workflow_uuid"])
+            raise OSError("the connection broke")
+        return execute(owner, status, token)
+
+    monkeypatch.setattr(dbos._queue, "execute_dequeued_workflow", execute_but_one)
+    return lost
+
+
+def test_a_run_that_was_lost_while_it_was_taken_up_is_taken_up_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = world.runtime()
+    run = register_run(runtime, plan_of(GATE))
+    lost = lose_one(monkeypatch, run.id)
+    with working(world):
+        until(lambda: state(runtime, run.id) == State.WAITING.value)
+        world.vote(runtime.ledger.records(Approval)[0].id, "ben", "approved")
+        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+    assert lost == [run.id]
+    assert outcomes(find_run(runtime.ledger, run.id)) == [("before", "succeeded"), ("gate", "approved"), ("after", "succeeded")]
+    assert world.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1", "INC-1/trial.after/second/1"]
+
+
+def test_a_branch_that_was_lost_while_it_was_taken_up_holds_its_run_no_longer_than_needed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = world.runtime()
+    run = register_run(runtime, plan_of(LONG_BRANCHES))
+    lost = lose_one(monkeypatch, "/both.0")
+    with working(world) as first:
+        until(lambda: len(world.lab.vendor.starts()) == 2)
+        first.stop()
+        until(lambda: workers.list_workers(runtime.ledger)[0].state == "stopping")
+        world.lab.gate.set()
+    with working(world):
+        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+    assert len(lost) == 1, "the branch was not begun anew"
+    assert find_run(runtime.ledger, run.id).status is RunStatus.DONE
+    starts = ["INC-1/trial.left/left/1", "INC-1/trial.right/right/1", "INC-1/trial.then/third/1"]
+    assert sorted(world.lab.vendor.starts()) == starts
+
+
+def test_a_branch_whose_end_could_not_be_recorded_does_not_hold_its_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[str] = []
+    record: Any = SystemDatabase.update_workflow_outcome
+
+    def record_but_one(self: Any, id: str, *given: Any, **named: Any) -> Any:
+        if not lost and id.endswith("/both.1"):
+            lost.append(id)
+            raise OSError("the connection broke")
+        return record(self, id, *given, **named)
+
+    monkeypatch.setattr(SystemDatabase, "update_workflow_outcome", record_but_one)
+    world.lab.gate.set()
+    runtime = world.runtime()
+    run = register_run(runtime, plan_of(BRANCHES))
+    with working(world):
+        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+    assert len(lost) == 1, "its end was not recorded again"
     assert find_run(runtime.ledger, run.id).status is RunStatus.DONE
     assert sorted(world.lab.vendor.starts()) == ["INC-1/trial.left/left/1", "INC-1/trial.right/right/1"]
 

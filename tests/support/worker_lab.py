@@ -6,6 +6,7 @@ for never. `WorkerLab` launches them, and launches another one for each that end
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import signal
@@ -102,6 +103,7 @@ def serve(folder: Path, fatal: int, lease: float) -> None:
     """Be a worker until SIGTERM."""
     from dbos._sys_db import SystemDatabase
 
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     deaths = Deaths(fatal)
     for owner, method in ((DatabaseLedger, "append"), (DatabaseLedger, "claim"), (DatabaseLedger, "settle"),
                           (SystemDatabase, "record_operation_result"), (Lab, "effect"), (tenures, "let_go")):  # fmt: skip
@@ -217,8 +219,14 @@ class WorkerLab:
                 child.process.wait()
 
     def log(self) -> str:
-        """Return the end of what the workers said."""
-        return (self.folder / "workers.log").read_text(encoding="utf-8", errors="replace")[-4000:]
+        """Return where every run and every living worker stands, and the end of what they said."""
+        stands = [f"{run.id} {run.status.value}" for run in until_it_answers(self.runs) if not run.has_ended]
+        for child in self.alive:
+            child.process.send_signal(signal.SIGUSR1)
+        time.sleep(1)
+        logs = [self.folder / "workers.log", *sorted(self.folder.rglob("worker-*.log"))]
+        said = [f"== {path.name}\n{path.read_text(encoding='utf-8', errors='replace')[-6000:]}" for path in logs]
+        return "\n".join([*stands, *said])
 
     def killed(self) -> list[Child]:
         """Return the workers that died by SIGKILL."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -47,13 +48,13 @@ class Drive:
     leaving: threading.Event = field(default_factory=threading.Event)
     ended: Callable[[], None] = _nobody_waits
     """Called whenever a part of the run has ended, from its thread."""
-    at_work: int = 0
-    """How many parts of the run have a thread in this process."""
+    at_work: Counter[str] = field(default_factory=Counter[str])
+    """How many threads of this process each part of the run has; a part that was taken up twice may have two."""
 
     def watch(self, workflow: str, body: Callable[[], Any]) -> Any:
         """Run the body of a workflow; what stops this process from going on leaves the run instead of failing it."""
         with self.changed:
-            self.at_work += 1
+            self.at_work[workflow] += 1
         try:
             return body()
         except RunLeftError as error:
@@ -67,10 +68,15 @@ class Drive:
             raise left from error
         finally:
             with self.changed:
-                self.at_work -= 1
+                self.at_work[workflow] -= 1
                 self.finished.add(workflow)
                 self.changed.notify_all()
             self.ended()
+
+    def unattended(self, parts: Iterable[str]) -> frozenset[str]:
+        """Return those of the parts that no thread of this process drives, and that were not left either."""
+        with self.changed:
+            return frozenset(part for part in parts if not self.at_work[part] and part not in self.left)
 
     def stop_here(self) -> None:
         """Raise RunLeftError when this process was asked to let go."""

@@ -89,6 +89,11 @@ def take_up(drive: Drive, worker: str) -> None:
             f"its history ended as {known.status}, and the register does not say how",
             "cancel it and start a new generation",
         )
+    resume_parts(parts, worker)
+
+
+def resume_parts(parts: list[str], worker: str) -> None:
+    """Have this process drive parts that nothing drives; what a thread that still has one of them records is refused."""
     DBOS.resume_workflows(parts, queue_name=_queue_of(worker))
 
 

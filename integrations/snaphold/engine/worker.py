@@ -29,6 +29,8 @@ LEASE = timedelta(seconds=15)
 """A worker that gives no sign of life for so long is lost. Longer than PostgreSQL needs to restart."""
 AT_ONCE = 16
 LOOK_SECONDS = 0.25
+CENSUS_SECONDS = 15.0
+"""So often a worker looks for parts of its runs that no thread drives."""
 AGAIN_IN = timedelta(seconds=10)
 """A run whose surroundings failed is taken again after so long."""
 GRACE_SECONDS = 25.0
@@ -43,6 +45,7 @@ class Settings:
     lease: timedelta = LEASE
     look_seconds: float = LOOK_SECONDS
     again_in: timedelta = AGAIN_IN
+    census_seconds: float = CENSUS_SECONDS
     only: str = ""
     stay_at_gates: bool = False
     listener: Listener = nobody
@@ -56,6 +59,8 @@ class _Held:
     drive: Drive
     called: bool = False
     """Somebody called while it was driven, perhaps just after it had looked for the last time."""
+    unattended: frozenset[str] = frozenset()
+    """The parts that no thread drove when it was looked last."""
 
 
 class Worker:
@@ -72,6 +77,7 @@ class Worker:
         self._stopping = threading.Event()
         self._news = threading.Event()
         self._swept = 0.0
+        self._counted = time.monotonic()
 
     @property
     def busy(self) -> bool:
@@ -111,6 +117,9 @@ class Worker:
             if self.settings.only and not self._held:
                 return
             _try(self._look)
+            if time.monotonic() - self._counted >= self.settings.census_seconds:
+                self._counted = time.monotonic()
+                _try(self._attend)
             self._news.wait(self.settings.look_seconds)  # a run that has ended makes room for the next at once
 
     def _look(self) -> None:
@@ -136,6 +145,24 @@ class Worker:
         for one in workers.sweep(self.runtime.ledger):
             log.warning("%s was driven by the lost worker %s; it goes on elsewhere", one.run, one.worker)
             shared.remove_queue(one.worker)
+
+    def _attend(self) -> None:
+        """Take up again every part of a run that is open and has had no thread here for two looks.
+
+        DBOS marks a part as begun in one transaction and reads it in the next, and records its end in a third. When the
+        database breaks between them the part is nobody's, and its run would stand still as long as this worker lives.
+        """
+        from snaphold.engine import durable, shared
+
+        for id, held in self._held.items():
+            before, held.unattended = held.unattended, frozenset[str]()
+            if id in held.drive.finished:
+                continue
+            held.unattended = held.drive.unattended(durable.open_parts(held.drive))
+            if lost := sorted(before & held.unattended):
+                log.warning("%s stood still: nothing drove %s here; it is taken up again", id, ", ".join(lost))
+                shared.resume_parts(lost, self.id)
+                held.unattended = frozenset[str]()
 
     def _take_up(self, taken: Taken) -> None:
         """Go on with a run. What keeps it from going on here gives it back, to be tried again."""
@@ -184,7 +211,7 @@ class Worker:
         for run, held in list(self._held.items()):
             if run not in held.drive.finished:
                 continue
-            if held.drive.at_work:  # a branch is still at a step: nobody else may have the run before it has ended
+            if held.drive.at_work.total():  # a branch is still at a step: nobody else may have the run before it has ended
                 held.drive.leaving.set()
                 continue
             if _try(lambda held=held: self._give_back(held.taken, self._state_after(held))):
