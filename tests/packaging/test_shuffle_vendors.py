@@ -96,7 +96,8 @@ def vendor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "app").mkdir()
     made = Vendor(request.param, folder)
-    yield made
+    with made.app:
+        yield made
     made.rig.close()
 
 
@@ -154,9 +155,8 @@ def test_the_app_of_pagerduty_has_no_changes() -> None:
 
 @pytest.mark.parametrize("kind", PRODUCTS)
 def test_a_backup_is_started_once_and_followed_at_the_product_itself(kind: str, tmp_path: Path) -> None:
-    with product(kind, tmp_path) as rig:
-        (tmp_path / "app").mkdir()
-        app = App(tmp_path / "app", vendor_app_files(kind))
+    (tmp_path / "app").mkdir()
+    with product(kind, tmp_path) as rig, App(tmp_path / "app", vendor_app_files(kind)) as app:
         (url, ca_file), secrets = address_of(rig), secrets_of(rig)
         settings = ",".join(f"{name}={value}" for name, value in settings_of_product(rig).items())
         access = {"url": url, **secrets, "location": rig.location, "ca_file": ca_file, "settings": settings}
