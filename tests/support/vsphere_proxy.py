@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from snaphold.simulators.certificate import make_certificate
 
@@ -98,30 +99,30 @@ class SoapProxy:
         """Return how many calls of a method came."""
         return sum(called == method for called, _ in self.calls)
 
-    def wait_until_idle(self) -> bool:
-        """Wait until no call is being carried out, also none whose client has left; return whether that came true."""
+    def note_connections(self, change: int) -> None:
+        """Count a connection that was taken (1) or is done with (-1)."""
         with self._idle:
-            return self._idle.wait_for(lambda: not self._at_work, 30)
+            self._at_work += change
+            self._idle.notify_all()
+
+    def wait_until_idle(self) -> bool:
+        """Wait until nothing is being carried out, also no call whose client left before it was read; return whether it is."""
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._at_work, 120)
 
     def take(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes, str] | None:
         """Return status, headers, body and fault of the answer; None when the connection is to be cut."""
         matched = _METHOD.search(body)
         method = matched[1].decode() if matched else ""
         with self._idle:
-            self._at_work += 1
             fault = self._next(method)
             self.calls.append((method, fault))
-        try:
-            if fault in NOT_DONE:
-                return _not_done(fault)
-            if fault == "slow":
-                time.sleep(self._slow_seconds)
-            status, kept, content = self._ask(path, body, headers)
-            content = content.replace(*self.rewrites.get(method, (b"", b""))) if method in self.rewrites else content
-        finally:
-            with self._idle:
-                self._at_work -= 1
-                self._idle.notify_all()
+        if fault in NOT_DONE:
+            return _not_done(fault)
+        if fault == "slow":
+            time.sleep(self._slow_seconds)
+        status, kept, content = self._ask(path, body, headers)
+        content = content.replace(*self.rewrites.get(method, (b"", b""))) if method in self.rewrites else content
         if fault == "reset_after":
             return None
         if fault == "unavailable_after":
@@ -167,6 +168,16 @@ def _not_done(fault: str) -> tuple[int, dict[str, str], bytes, str] | None:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     owner: SoapProxy
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.owner.note_connections(1)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        try:
+            super().shutdown_request(request)
+        finally:
+            self.owner.note_connections(-1)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that leaves early, or does not trust the certificate, is its own affair."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from snaphold.simulators.base import Call, Reply, Stateful
@@ -87,21 +88,6 @@ class SimulatorServer:
 
     def take(self, call: Call) -> tuple[Reply | None, str]:
         """Return the answer to a call (None: the connection is cut) and the fault that it met; record both."""
-        with self._idle:
-            self._at_work += 1
-        try:
-            return self._take(call)
-        finally:
-            with self._idle:
-                self._at_work -= 1
-                self._idle.notify_all()
-
-    def wait_until_idle(self, seconds: float = 30.0) -> bool:
-        """Wait until no call is being carried out, also none whose client has left; return whether that came true."""
-        with self._idle:
-            return self._idle.wait_for(lambda: not self._at_work, seconds)
-
-    def _take(self, call: Call) -> tuple[Reply | None, str]:
         fault = self.faults.next_for(call)
         if fault == "slow":
             time.sleep(self._slow_seconds)
@@ -110,6 +96,20 @@ class SimulatorServer:
             if len(self.exchanges) < MOST_RECORDED:
                 self.exchanges.append(Exchange(call, reply, fault))
         return reply, fault
+
+    def note_connections(self, change: int) -> None:
+        """Count a connection that was taken (1) or is done with (-1)."""
+        with self._idle:
+            self._at_work += change
+            self._idle.notify_all()
+
+    def wait_until_idle(self, seconds: float = 120.0) -> bool:
+        """Wait until nothing is being carried out; return whether that came true.
+
+        A connection counts from the moment it is taken: the call of a client that gave up may not have been read yet.
+        """
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._at_work, seconds)
 
     def _not_done(self, fault: str) -> Reply | None:
         if fault == "reset_before":
@@ -140,6 +140,16 @@ class SimulatorServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     owner: SimulatorServer
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.owner.note_connections(1)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        try:
+            super().shutdown_request(request)
+        finally:
+            self.owner.note_connections(-1)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that leaves early, or does not trust the certificate, is its own affair."""
