@@ -16,7 +16,7 @@ from snaphold.engine.durable import DurableSteps, _engine  # pyright: ignore[rep
 from snaphold.engine.locks import sole_driver
 from snaphold.engine.plan import plan_path
 from snaphold.engine.run import Reason, Run, RunStatus, driver_lock
-from snaphold.engine.steps import Act, StepEvent, Tick
+from snaphold.engine.steps import Act, Branch, StepEvent, Tick
 from snaphold.errors import BusyError, InputError, LedgerError, StorageError
 from snaphold.ledger.checkpoint import signature_check
 from snaphold.ledger.entry import Event
@@ -41,6 +41,16 @@ EACH = """inputs:
   list: {type: list, required: true}
 steps:
   - {id: each, call: part, for_each: $inputs.list, at_once: 2, with: {asset: $item}}
+"""
+WAVE = """inputs:
+  list: {type: list, required: true}
+steps:
+  - {id: each, call: part, for_each: $inputs.list, at_once: 2, with: {asset: $item}}
+"""
+WAVES = """inputs:
+  waves: {type: list, required: true}
+steps:
+  - {id: waves, call: wave, for_each: $inputs.waves, at_once: AT_ONCE, with: {list: $item}}
 """
 
 
@@ -372,3 +382,37 @@ def test_the_run_engine_has_its_clock_also_on_an_old_sqlite(tmp_path: Path) -> N
         now, nothing = connection.exec_driver_sql("select unixepoch('subsec'), unixepoch('gibberish')").one()
     assert abs(now - time.time()) < 5, "DBOS writes its times with this on Python 3.12 and newer; SQLite has it from 3.42"
     assert nothing is None
+
+
+@pytest.mark.parametrize("at_once", ["1", "2"])
+def test_each_turn_of_a_loop_within_a_loop_acts_for_its_own_items(world: World, at_once: str) -> None:
+    body, parts = WAVES.replace("AT_ONCE", at_once), (trial(PART, name="part"), trial(WAVE, name="wave"))
+    run = world.start(plan_of(body, *parts, waves=["a,b,c", "d,e,f,g", "h,i"]))
+    assert run.status is RunStatus.DONE
+    assert [line.item for line in run.steps] == list("abcdefghi")
+    assert sorted(world.lab.vendor.starts()) == sorted(f"INC-1/trial.waves.each.go/{item}/1" for item in "abcdefghi")
+
+
+def test_a_handler_that_runs_twice_runs_its_branches_twice(world: World) -> None:
+    on_error = "on_error: {run: both, then: continue}"
+    steps = "".join(f"  - {{id: s{number}, do: lab.write, with: {{says: failed}}, {on_error}}}\n" for number in (1, 2))
+    reads = "".join(f"        - [{{id: r{number}, do: lab.read, with: {{text: read}}}}]\n" for number in (1, 2))
+    run = world.start(plan_of(f"steps:\n{steps}handlers:\n  both:\n    - id: fan\n      parallel:\n{reads}"))
+    assert run.status is RunStatus.PARTIAL
+    assert world.lab.calls.count("read") == 4
+
+
+def test_a_run_whose_branches_were_named_by_an_older_version_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = WAVES.replace("AT_ONCE", "1") + "  - {id: gate, approve: {ask: '?', from: group/managers, within: 10m}}\n"
+    plan = plan_of(body, trial(PART, name="part"), trial(WAVE, name="wave"), waves=["a,b,c"])
+
+    def older_name(drive: Drive, branch: Branch) -> str:
+        return f"{drive.run.id}/{branch.path}"
+
+    with monkeypatch.context() as older:
+        older.setattr("snaphold.engine.durable._branch_id", older_name)
+        assert world.start(plan, stay_at_gates=False).status is RunStatus.WAITING
+    world.vote(world.runtime().ledger.records(Approval)[0].id, "cleo", "approved")
+    run = resume_run(world.runtime(), plan.run)
+    assert (run.status, [line.item for line in run.steps]) == (RunStatus.DONE, ["a", "b", "c", ""])
+    assert len(world.lab.vendor.starts()) == len(world.lab.calls) == 3

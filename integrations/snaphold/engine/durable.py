@@ -11,6 +11,7 @@ import logging
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -38,6 +39,7 @@ from snaphold.engine.recorded import (
 from snaphold.engine.run import Reason, runs_folder
 from snaphold.engine.steps import Act, Answer, Branch, BranchResult, Gate, RunBranch, StepEvent, Tick
 from snaphold.errors import LedgerError, SnapholdError
+from snaphold.ledger.entry import digest
 
 APPLICATION_VERSION = "snaphold-run-1"
 """Changes only when the interpreter records other steps for the same playbook; open runs then need the old version."""
@@ -183,7 +185,7 @@ def branch_workflow(document: dict[str, Any]) -> dict[str, Any]:
     """Run one branch and return how it went."""
     drive = _drive_here()
     branch = branch_from(document)
-    return drive.watch(_branch_id(drive, branch), lambda: result_to(_interpreter(drive).run_branch(branch)))
+    return drive.watch(str(DBOS.workflow_id), lambda: result_to(_interpreter(drive).run_branch(branch)))
 
 
 def _drive_here() -> Drive:
@@ -199,7 +201,12 @@ def _interpreter(drive: Drive) -> Interpreter:
 
 
 def _branch_id(drive: Drive, branch: Branch) -> str:
-    return f"{drive.run.id}/{branch.path}"
+    """Return the id of a branch's workflow. The same path runs once for each item of the loops around it.
+
+    A branch that an earlier process has started is found by the history of its parent, whatever it was called then.
+    """
+    around = branch.items if branch.list_index is not None else branch.items[:-1]
+    return f"{drive.run.id}/{branch.path}" + (f"@{digest(list(around))[:16]}" if around else "")
 
 
 class DurableSteps:
@@ -207,6 +214,7 @@ class DurableSteps:
 
     def __init__(self, drive: Drive) -> None:
         self.drive = drive
+        self._begun = Counter[str]()
 
     def act(self, act: Act) -> Answer:
         """See `Steps.act`."""
@@ -270,7 +278,7 @@ class DurableSteps:
         while upcoming or going:
             while upcoming and len(going) < at_once:
                 index, branch = upcoming.pop(0)
-                with SetWorkflowID(_branch_id(self.drive, branch)):
+                with SetWorkflowID(self._name(branch)):
                     going[index] = DBOS.start_workflow(branch_workflow, branch_to(branch))
             # Which one was first is a recorded step: what happens next must not depend on the speed of a replay.
             index, _ = _step("first", lambda: self._first(going))
@@ -278,6 +286,12 @@ class DurableSteps:
             if results[index].reason is not Reason.NONE:
                 upcoming.clear()
         return [results[index] for index in sorted(results)]
+
+    def _name(self, branch: Branch) -> str:
+        """Return the id of a branch that is begun here; a handler that runs a second time has branches of its own."""
+        id = _branch_id(self.drive, branch)
+        self._begun[id] += 1
+        return id if self._begun[id] == 1 else f"{id}#{self._begun[id]}"
 
     def _first(self, going: Mapping[int, WorkflowHandle[dict[str, Any]]]) -> int:
         """Wait until a branch has ended and return its number; let go when every branch that is left has let go."""
