@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snaphold.domain.authority import Approval, ApprovalState
+from snaphold.domain.authority import ApprovalState
 from snaphold.domain.value import Value
-from snaphold.engine.run import Run
-from support.ledgers import NOW, note, open_test_ledger
+from support.ledgers import note, open_test_ledger
+from support.numbered import approval, run
 from support.service_lab import ServiceLab
-
-
-def run(number: int, incident: str = "INC-1", **changes: Any) -> Run:
-    return Run(
-        id=f"RUN-{number:08d}", incident=incident, playbook="p", version="1.0.0", digest="0" * 64, requested_by="ana",
-        started_at=NOW, **changes,
-    )  # fmt: skip
-
-
-def approval(number: int, incident: str = "INC-1", ask: str = "Go on?", **changes: Any) -> Approval:
-    return Approval(
-        id=f"APR-{number:08d}", incident=incident, step="gate", ask=ask, asked_of="group/managers", requested_by="ana",
-        requested_at=NOW, expires_at=NOW + timedelta(hours=1), **changes,
-    )  # fmt: skip
-
 
 LISTS: list[Any] = [pytest.param("runs", run, id="runs"), pytest.param("approvals", approval, id="approvals")]
 Make = Callable[..., Value]

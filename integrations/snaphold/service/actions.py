@@ -17,7 +17,7 @@ from snaphold.domain.incident import Incident
 from snaphold.errors import InputError, NotAuthorisedError
 from snaphold.execute import validate
 from snaphold.incident_register import remember_incident
-from snaphold.service.callers import Authenticated, Caller
+from snaphold.service.callers import Authenticated, Caller, note_refusal
 from snaphold.service.incidents import read_incident
 from snaphold.service.jobs import Ended, Going, Order, carry_out
 from snaphold.service.problems import MEDIA_TYPE, RequestError
@@ -27,6 +27,7 @@ from snaphold.service.requests import read_document, read_justification, read_ke
 INCIDENT = "incident"
 INCIDENT_HEADER = "X-Snaphold-Incident"
 POLL_SECONDS = 5
+NOT_AUTHORISED = 403
 
 
 def action_endpoint(entry: AnyAction) -> Callable[..., Awaitable[JSONResponse]]:
@@ -40,7 +41,7 @@ def action_endpoint(entry: AnyAction) -> Callable[..., Awaitable[JSONResponse]]:
         given = document.pop(INCIDENT, None) or request.headers.get(INCIDENT_HEADER, "")
         patience = read_patience(request, caller.service.longest_wait)
         order = await run_in_threadpool(_prepare, caller, entry, document, given, key, justification)
-        return await _carry_out(caller, order, patience)
+        return await _told(request, await _carry_out(caller, order, patience))
 
     call.__name__ = entry.name.replace(".", "_")
     call.__doc__ = entry.description
@@ -66,27 +67,34 @@ def _key(key: str, incident: Incident) -> str:
     return key if not key or key.startswith(f"{incident.id}/") else f"{incident.id}/api/{key}"
 
 
-async def _carry_out(caller: Caller, order: Order, patience: float) -> JSONResponse:
+async def _told(request: Request, answer: Ended | ServiceJob) -> JSONResponse:
+    """Return the answer. What the action refused for its input or its key is counted for the audit trail.
+
+    Who may not do it was refused by execute(), which wrote that down itself.
+    """
+    if isinstance(answer, ServiceJob):
+        headers = {"Location": f"/v1/jobs/{answer.id}", "Retry-After": str(POLL_SECONDS)}
+        return JSONResponse(job_view(answer), 202, headers)
+    if answer.problem is None:
+        return JSONResponse(answer.result)
+    status: int = answer.problem["status"]
+    if status != NOT_AUTHORISED:
+        await note_refusal(request, status, RequestError(status, str(answer.problem.get("detail", ""))))
+    return JSONResponse(answer.problem, status, media_type=MEDIA_TYPE)
+
+
+async def _carry_out(caller: Caller, order: Order, patience: float) -> Ended | ServiceJob:
+    """Return how it ended, or the job that goes on."""
     end = asyncio.get_running_loop().time() + patience
     going, new = await run_in_threadpool(caller.service.jobs.begin, order)
     if not new:
         if not await run_in_threadpool(_is_allowed, order):
-            return _answer(await run_in_threadpool(carry_out, order))  # refused there, and recorded
+            return await run_in_threadpool(carry_out, order)  # refused there, and recorded
         # Another request does the work. Afterwards this one asks the ledger by itself.
         if await _wait(going, end) is not None:
             going, _ = await run_in_threadpool(caller.service.jobs.begin, order)
     ended = await _wait(going, end)
-    if ended is None:
-        job = await run_in_threadpool(caller.service.jobs.keep, going)
-        headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": str(POLL_SECONDS)}
-        return JSONResponse(job_view(job), 202, headers)
-    return _answer(ended)
-
-
-def _answer(ended: Ended) -> JSONResponse:
-    if ended.problem is not None:
-        return JSONResponse(ended.problem, ended.problem["status"], media_type=MEDIA_TYPE)
-    return JSONResponse(ended.result)
+    return ended if ended is not None else await run_in_threadpool(caller.service.jobs.keep, going)
 
 
 def _is_allowed(order: Order) -> bool:

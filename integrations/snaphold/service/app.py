@@ -21,7 +21,7 @@ from snaphold.action import AnyAction, catalogue
 from snaphold.clock import format_time
 from snaphold.errors import DocumentError, Problem, SnapholdError
 from snaphold.service import actions, approvals, evidence, registers, run_control, runs, webhooks
-from snaphold.service.callers import Authenticated, Service
+from snaphold.service.callers import Authenticated, Service, note_refusal
 from snaphold.service.description import action_operation, archive_operation, describe_api, metrics_operation, operation_of
 from snaphold.service.metrics import CONTENT_TYPE, Metrics
 from snaphold.service.openapi_3_0 import in_openapi_3_0
@@ -112,28 +112,32 @@ def build_app(service: Service, given: Mapping[str, AnyAction] | None = None) ->
     return app
 
 
-async def _told(_request: Request, error: Exception) -> JSONResponse:
+async def _told(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SnapholdError)  # noqa: S101  the handler is registered for it
     headers = error.headers if isinstance(error, RequestError) else None
     status = status_of(error)
     if status >= 500:  # noqa: PLR2004
         log.error("%s: %s", error.what, error.why)
+    await note_refusal(request, status, error)
     return JSONResponse(problem_of(error), status, headers, MEDIA_TYPE)
 
 
-async def _refused(_request: Request, error: Exception) -> JSONResponse:
+async def _refused(request: Request, error: Exception) -> JSONResponse:
     """Answer what no route takes: 404, 405."""
     assert isinstance(error, HTTPException)  # noqa: S101  the handler is registered for it
     do = "GET /openapi.json lists what there is"
     told = RequestError(error.status_code, str(error.detail), do=do, headers=dict(error.headers or {}))
+    await note_refusal(request, told.status, told)
     return JSONResponse(problem_of(told), told.status, told.headers, MEDIA_TYPE)
 
 
-async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
     """Answer a query parameter that is wrong."""
     assert isinstance(error, RequestValidationError)  # noqa: S101  the handler is registered for it
     faults = [Problem(str(item["msg"]), ".".join(str(part) for part in item["loc"])) for item in error.errors()]
-    return JSONResponse(problem_of(DocumentError("the request is wrong", faults)), 422, None, MEDIA_TYPE)
+    told = DocumentError("the request is wrong", faults)
+    await note_refusal(request, 422, told)
+    return JSONResponse(problem_of(told), 422, None, MEDIA_TYPE)
 
 
 class _Envelope:

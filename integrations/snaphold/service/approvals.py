@@ -17,7 +17,7 @@ from snaphold.errors import DocumentError, InputError, NotAuthorisedError
 from snaphold.ledger.entry import Event, NewEntry
 from snaphold.service.callers import Authenticated, Caller
 from snaphold.service.paging import DEFAULT_RECORDS, Cursor, Limit, OfIncident, read_cursor, write_cursor
-from snaphold.service.problems import RequestError
+from snaphold.service.problems import RecordedRefusalError, RequestError
 from snaphold.service.requests import read_document
 from snaphold.validation import problems_of
 
@@ -80,10 +80,12 @@ def decide_approval(caller: Caller, id: str, given: DecisionGiven) -> dict[str, 
                 detail=detail,
             )
         )
-        raise NotAuthorisedError(f"the token {caller.token.id} cannot answer {id}", refusal, "answer with another token")
-    answered = decide(
-        runtime.configuration, runtime.ledger, id, caller.actor, Decision(given.decision), given.reason, runtime.clock.now()
-    )
+        raise RecordedRefusalError(f"the token {caller.token.id} cannot answer {id}", refusal, "answer with another token")
+    now = runtime.clock.now()
+    try:
+        answered = decide(runtime.configuration, runtime.ledger, id, caller.actor, Decision(given.decision), given.reason, now)
+    except NotAuthorisedError as error:
+        raise RecordedRefusalError(error.what, error.why, error.do) from error
     wake_run(runtime, answered.run)
     return approval_view(caller, answered)
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from snaphold.domain.people import Actor
-from snaphold.errors import NotAuthorisedError
+from snaphold.errors import NotAuthorisedError, SnapholdError
 from snaphold.runtime import Runtime
 from snaphold.service.inbox import Inbox
 from snaphold.service.jobs import JobBoard
 from snaphold.service.limits import LIMIT, Limits
-from snaphold.service.problems import RequestError
+from snaphold.service.problems import RequestError, is_recorded, is_refusal
 from snaphold.service.records import ApiToken
-from snaphold.service.refusals import RefusalLog
+from snaphold.service.refusals import REFUSE, RefusalLog
 from snaphold.service.tokens import note_use, recognise
 from snaphold.webhooks.receiver import Receiver
 
@@ -68,8 +68,9 @@ async def authenticate(request: Request, credentials: Annotated[HTTPAuthorizatio
     """Return who calls. Raises RequestError (401); every refusal is recorded."""
     service: Service = request.app.state.service
     presented = credentials.credentials if credentials is not None else ""
-    source = request.client.host if request.client is not None else "unknown"
-    return await run_in_threadpool(_recognise, service, presented, source)
+    caller = await run_in_threadpool(_recognise, service, presented, source_of(request))
+    request.state.token = caller.token.id
+    return caller
 
 
 def _recognise(service: Service, presented: str, source: str) -> Caller:
@@ -86,10 +87,29 @@ def _recognise(service: Service, presented: str, source: str) -> Caller:
         too_many = service.limits.of_refused(source)
         if too_many is not None:
             raise too_many from error
-        raise RequestError(401, error.what, error.why, error.do, {"WWW-Authenticate": 'Bearer realm="snaphold"'}) from error
+        headers = {"WWW-Authenticate": 'Bearer realm="snaphold"'}
+        raise RequestError(401, error.what, error.why, error.do, headers, recorded=True) from error
     check_rate(service, token, source)
     note_use(runtime.configuration, runtime.ledger, token, actor, now)
     return Caller(actor, token, service)
+
+
+def source_of(request: Request) -> str:
+    """Return the address that a request comes from."""
+    return request.client.host if request.client is not None else "unknown"
+
+
+async def note_refusal(request: Request, status: int, error: SnapholdError) -> None:
+    """Count a refused request for the audit trail, unless that is done: who, which route, and why; never what was sent."""
+    if not is_refusal(status) or is_recorded(error):
+        return
+    service: Service = request.app.state.service
+    route: Any = request.scope.get("route")
+    source = f"{token} at {source_of(request)}" if (token := getattr(request.state, "token", "")) else source_of(request)
+    why = f"{request.method[:20]} {getattr(route, 'path', 'no route of ours')}: {status} {error.what}"
+    due = service.refusals.count(source, why, service.runtime.clock.now(), REFUSE)
+    if due:
+        await run_in_threadpool(service.refusals.write, due)
 
 
 def check_rate(service: Service, token: ApiToken, source: str) -> None:

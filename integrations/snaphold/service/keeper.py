@@ -19,6 +19,7 @@ from snaphold.schedules.record import TightenedSchedule
 from snaphold.service.announce import announce, due_announcements
 from snaphold.service.inbox import Inbox
 from snaphold.service.principals import actor_of_person, actor_of_webhook
+from snaphold.service.refusals import RefusalLog
 
 EVERY_SECONDS = 5.0
 CASES_EVERY = timedelta(minutes=1)
@@ -40,6 +41,7 @@ class Keeper:
     runtime: Runtime
     inbox: Inbox
     every_seconds: float = EVERY_SECONDS
+    refusals: RefusalLog | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
     _waits: dict[str, _Wait] = field(default_factory=dict[str, _Wait])
     _announced: set[str] = field(default_factory=set[str])
@@ -60,6 +62,8 @@ class Keeper:
     def look(self) -> None:
         """Do what is due now. A fault is logged once and tried again; it never ends the service."""
         self._guarded("deliveries", self.inbox.repeat_due)
+        if self.refusals is not None:
+            self.refusals.settle(self.runtime.clock.now())
         for one in self._guarded("approvals", lambda: list(due_announcements(self.runtime, self._announced))) or []:
             if self._guarded(one.id, lambda note=one: announce(note, self.runtime, LOGIN)):
                 self._announced.add(one.id)

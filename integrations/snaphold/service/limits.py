@@ -1,6 +1,7 @@
 """How much one caller may ask for: a token bucket for each API token, and one for each address that is refused.
 
-A valid token is never held up by what others do, also not by others at its own address: behind a proxy all have one.
+A valid token or a genuine delivery is never held up by what others do, also not by others at its own address: behind a
+proxy all have one.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Limits:
         self._settings = given
         self._tokens = Buckets(given.requests_per_second, given.burst, clock)
         self._refused = Buckets(given.refusals_per_minute / 60, given.refusals_per_minute, clock)
+        self._deliveries = Buckets(given.refusals_per_minute / 60, given.refusals_per_minute, clock)
 
     def of_token(self, token: str) -> RequestError | None:
         """Count a request of a token; return the refusal when it has made too many."""
@@ -66,10 +68,18 @@ class Limits:
     def of_refused(self, source: str) -> RequestError | None:
         """Count a caller without a valid token; return the refusal when its address had too many of them."""
         wait = self._refused.take(source)
-        told = f"{self._settings.refusals_per_minute} a minute from one address are told why"
-        return _too_many("too many requests without a valid token", told, wait) if wait else None
+        return _too_many("too many requests without a valid token", self._told, wait) if wait else None
+
+    def of_delivery(self, webhook: str, source: str) -> RequestError | None:
+        """Count a refused delivery of a webhook; return the refusal to give when its address had too many for it."""
+        wait = self._deliveries.take(f"{webhook} {source}")
+        return _too_many("too many deliveries were refused", self._told, wait) if wait else None
+
+    @property
+    def _told(self) -> str:
+        return f"{self._settings.refusals_per_minute} a minute from one address are told why"
 
 
 def _too_many(what: str, why: str, wait: float) -> RequestError:
     seconds = max(1, math.ceil(wait))
-    return RequestError(_TOO_MANY, what, why, f"ask again in {seconds} s", {"Retry-After": str(seconds)})
+    return RequestError(_TOO_MANY, what, why, f"ask again in {seconds} s", {"Retry-After": str(seconds)}, recorded=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from snaphold import errors
 from snaphold.domain.outcome import Outcome
-from snaphold.errors import DocumentError, SnapholdError
+from snaphold.errors import DocumentError, NotAuthorisedError, SnapholdError
 from snaphold.recorded import redact_document
 from snaphold.secrets import redact
 
@@ -33,14 +33,33 @@ _TITLES = {
 
 
 class RequestError(SnapholdError):
-    """A request that is refused before it means anything. `status` is the HTTP status."""
+    """A request that is refused before it means anything. `status` is the HTTP status.
+
+    `recorded` says that whoever raises it counts it for the audit trail already.
+    """
 
     def __init__(
-        self, status: int, what: str, why: str | None = None, do: str | None = None, headers: dict[str, str] | None = None
-    ) -> None:
+        self, status: int, what: str, why: str | None = None, do: str | None = None, headers: dict[str, str] | None = None,
+        *, recorded: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(what, why, do)
         self.status = status
         self.headers = headers or {}
+        self.recorded = recorded
+
+
+class RecordedRefusalError(NotAuthorisedError):
+    """A refusal that has an entry of its own in the audit trail already."""
+
+
+def is_recorded(error: SnapholdError) -> bool:
+    """Return whether a refusal stands in the audit trail already, or is counted for it."""
+    return isinstance(error, RecordedRefusalError) or (isinstance(error, RequestError) and error.recorded)
+
+
+def is_refusal(status: int) -> bool:
+    """Return whether a status tells that a request was refused: not that an action was tried, nor that we are at fault."""
+    return 400 <= status < 500 and status != ACTION_DID_NOT_SUCCEED  # noqa: PLR2004
 
 
 def status_of(error: SnapholdError) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from snaphold.authority import covers
-from snaphold.errors import NotAuthorisedError
 from snaphold.ledger.entry import Event, NewEntry
 from snaphold.service.callers import Caller
+from snaphold.service.problems import RecordedRefusalError
 
 CANCEL, RESUME = "run.cancel", "run.resume"
 """What a role must `may` for runs of other people. Nobody needs it for their own."""
@@ -29,7 +29,7 @@ def require_right(caller: Caller, right: str, subject: str, incident: str, run: 
         detail={"subject": subject, "why": why},
     )  # fmt: skip
     caller.runtime.ledger.append(entry)
-    raise NotAuthorisedError(
+    raise RecordedRefusalError(
         f"{actor.id} may not do this with {subject}",
         why,
         f"add {right} to `may` of a role in snaphold.yaml, or use another token",

@@ -86,7 +86,7 @@ class Listening:
             runtime, config, JobBoard(runtime.ledger), RefusalLog(runtime.ledger), inbox, receivers, longest_wait,
             limits=Limits(runtime.configuration.service),
         )  # fmt: skip
-        self.keeper = Keeper(runtime, inbox)
+        self.keeper = Keeper(runtime, inbox, refusals=self.service.refusals)
         settings = uvicorn.Config(
             build_app(self.service, actions),
             log_config=None,

@@ -25,7 +25,7 @@ class ServiceSettings(Value):
         default=60,
         ge=1,
         le=1_000_000,
-        description="Callers without a valid token from one address who are told why.",
+        description="Callers without a valid token, and deliveries that a webhook refuses, from one address: so many hear why.",
         examples=[60],
     )
 

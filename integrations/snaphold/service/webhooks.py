@@ -10,9 +10,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from snaphold.errors import DocumentError, InputError, NotAuthorisedError
-from snaphold.service.callers import Service
+from snaphold.service.callers import Service, source_of
 from snaphold.service.intake import Taken, take_in
-from snaphold.service.problems import MEDIA_TYPE, RequestError, problem_of, title_of
+from snaphold.service.problems import MEDIA_TYPE, RequestError, is_refusal, problem_of, title_of
 from snaphold.service.requests import read_body
 from snaphold.service.strict_json import parse_object
 from snaphold.webhooks.receiver import Receiver
@@ -87,10 +87,14 @@ async def _refuse(service: Service, request: Request, name: str, error: Exceptio
         status, headers = 401, {"WWW-Authenticate": 'Bearer realm="snaphold"'}
     else:
         status = 400 if isinstance(error, DocumentError) else 422
+    if is_refusal(status):
+        webhook, source = name or "unknown", source_of(request)
+        why = f"webhook {webhook}: {error.what}" + (f": {error.why}" if error.why else "")
+        due = service.refusals.count(f"{source} at {webhook}", why, service.runtime.clock.now(), REFUSE)
+        if due:
+            await run_in_threadpool(service.refusals.write, due)
+        too_many = service.limits.of_delivery(webhook, source)
+        if too_many is not None:
+            told, status, headers = problem_of(too_many), too_many.status, too_many.headers
     told |= {"status": status, "title": title_of(status)}
-    if status != 503:  # noqa: PLR2004  being busy is no refusal
-        source = request.client.host if request.client is not None else "unknown"
-        why = f"webhook {name or 'unknown'}: {error.what}" + (f": {error.why}" if error.why else "")
-        now = service.runtime.clock.now()
-        await run_in_threadpool(service.refusals.note, source, why[:1000], now, REFUSE)
     return JSONResponse(told, status, headers, MEDIA_TYPE)

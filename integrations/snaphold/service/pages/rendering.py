@@ -18,7 +18,7 @@ from snaphold.report.executive import percent
 from snaphold.report.figures import in_bytes, in_seconds, in_words
 from snaphold.report.markup import BAD, GOOD
 from snaphold.secrets import redact
-from snaphold.service.problems import status_of, title_of
+from snaphold.service.problems import RequestError, status_of, title_of
 
 _GOING = frozenset({"running", "waiting", "open"})
 
@@ -32,7 +32,8 @@ def error_page(error: SnapholdError, back: str = "/ui") -> HTMLResponse:
     """Return the page of an error: what happened, why, and what to do."""
     status = status_of(error)
     told = {name: redact(text or "") for name, text in (("what", error.what), ("why", error.why), ("do", error.do))}
-    return HTMLResponse(render("error.html", {**told, "title": title_of(status), "back": back, "path": ""}), status)
+    headers = error.headers if isinstance(error, RequestError) else None
+    return HTMLResponse(render("error.html", {**told, "title": title_of(status), "back": back, "path": ""}), status, headers)
 
 
 @cache

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from snaphold.errors import DocumentError, NotAuthorisedError, SnapholdError
 from snaphold.service.approvals import DecisionGiven, decide_approval
-from snaphold.service.callers import Caller, Service
+from snaphold.service.callers import Caller, Service, note_refusal, source_of
 from snaphold.service.metrics import Metrics
 from snaphold.service.pages import views
 from snaphold.service.pages.rendering import error_page, render
@@ -32,7 +32,7 @@ from snaphold.service.pages.session import (
     reason_given,
     safe_target,
 )
-from snaphold.service.problems import RequestError
+from snaphold.service.problems import RequestError, status_of
 from snaphold.validation import problems_of
 
 PAGE_POLICY = (
@@ -99,8 +99,14 @@ async def _shown(request: Request, template: str, look: Callable[[Visitor], dict
     except SignInNeededError as needed:
         return needed.answer()
     except SnapholdError as error:
-        return error_page(error)
+        return await _told(request, error)
     return HTMLResponse(page)
+
+
+async def _told(request: Request, error: SnapholdError, back: str = "/ui") -> Response:
+    """Return the page of an error; a refusal is counted for the audit trail."""
+    await note_refusal(request, status_of(error), error)
+    return error_page(error, back)
 
 
 async def _answer(id: str, request: Request) -> Response:
@@ -115,9 +121,10 @@ async def _answer(id: str, request: Request) -> Response:
             raise DocumentError("the answer is wrong", problems_of(error, None, DecisionGiven)) from error
         await run_in_threadpool(decide_approval, visitor.caller, id, given)
     except SignInNeededError as needed:
+        await note_refusal(request, 401, RequestError(401, "nobody is signed in"))
         return needed.answer()
     except SnapholdError as error:
-        return error_page(error, back=f"/ui/approvals/{id}")
+        return await _told(request, error, back=f"/ui/approvals/{id}")
     return RedirectResponse(f"/ui/approvals/{id}", 303)
 
 
@@ -126,7 +133,10 @@ async def _events(id: str, request: Request) -> Response:
     try:
         visitor = await find_visitor(request)
     except SignInNeededError:
+        await note_refusal(request, 401, RequestError(401, "nobody is signed in"))
         return Response(status_code=401)
+    except SnapholdError as error:
+        return await _told(request, error)
     if request.app.state.streams >= MOST_STREAMS:
         return Response(status_code=503, headers={"Retry-After": "30"})
     return StreamingResponse(_changes(request, visitor, id), media_type="text/event-stream")
@@ -155,17 +165,16 @@ async def _sign_in_page(request: Request, next: Annotated[str, Query(max_length=
 async def _sign_in(request: Request) -> Response:
     """Begin a session for whoever holds a token."""
     service: Service = request.app.state.service
-    source = request.client.host if request.client is not None else "unknown"
     wanted = "/ui"
     try:
         fields = await read_fields(request)
         wanted = safe_target(fields.get("next", "/ui"))
-        value, _ = await run_in_threadpool(begin_session, service, fields.get("token", "").strip(), source)
+        value, _ = await run_in_threadpool(begin_session, service, fields.get("token", "").strip(), source_of(request))
     except NotAuthorisedError as error:
         told = {"next": wanted, "path": SIGN_IN, "fault": error.what, "why": error.why or ""}
         return HTMLResponse(await run_in_threadpool(render, "sign_in.html", told), 401)
     except SnapholdError as error:
-        return error_page(error)
+        return await _told(request, error)
     answer = RedirectResponse(wanted, 303)
     secure = request.url.scheme == "https"
     seconds = int(LASTS.total_seconds())
@@ -184,12 +193,12 @@ async def _sign_out(request: Request) -> Response:
     except SignInNeededError:
         return answer
     except SnapholdError as error:
-        return error_page(error)
+        return await _told(request, error)
     return answer
 
 
-async def _static(name: str) -> Response:
+async def _static(name: str, request: Request) -> Response:
     if name not in STATIC:
-        return error_page(RequestError(404, f"there is no file {name[:100]!r}"))
+        return await _told(request, RequestError(404, f"there is no file {name[:100]!r}"))
     data = files("snaphold.service.pages").joinpath("static").joinpath(name).read_bytes()
     return Response(data, media_type=STATIC[name])

@@ -19,8 +19,8 @@ from fastapi.responses import RedirectResponse
 
 from snaphold.errors import InputError, NotAuthorisedError
 from snaphold.ledger.entry import Event, NewEntry
-from snaphold.service.callers import Caller, Service, check_rate
-from snaphold.service.problems import RequestError
+from snaphold.service.callers import Caller, Service, check_rate, source_of
+from snaphold.service.problems import RecordedRefusalError, RequestError
 from snaphold.service.records import ApiToken, WebSession
 from snaphold.service.requests import read_form
 from snaphold.service.tokens import actor_of_token, recognise
@@ -56,11 +56,10 @@ async def find_visitor(request: Request) -> Visitor:
     """Return who looks. Raises SignInNeededError."""
     service: Service = request.app.state.service
     found = await run_in_threadpool(_find, service, request.cookies.get(COOKIE, ""))
-    if found is not None:
-        source = request.client.host if request.client is not None else "unknown"
-        await run_in_threadpool(check_rate, service, found.caller.token, source)
     if found is None:
         raise SignInNeededError(request.url.path if request.method == "GET" else "/ui")
+    request.state.token = found.caller.token.id
+    await run_in_threadpool(check_rate, service, found.caller.token, source_of(request))
     return found
 
 
@@ -91,7 +90,7 @@ def begin_session(service: Service, presented: str, source: str) -> tuple[str, W
         too_many = service.limits.of_refused(source)
         if too_many is not None:
             raise too_many from error
-        raise
+        raise RecordedRefusalError(error.what, error.why, error.do) from error
     value = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii").rstrip("=")
     session = WebSession(
         id=_id(value),
