@@ -16,7 +16,7 @@ PYTEST_OPTIONS := -q -n $(WORKERS) -p no:cacheprovider
 OTHER_PYTHONS = $(PYTHON) packaging/list_pythons.py --except $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint test test-here test-lowest test-pythons image-pythons demo packs docs bench clean
+.PHONY: help dev lint test test-here test-lowest test-pythons image-pythons demo packs build docs bench clean
 
 help:
 	@echo "make demo    show one incident from trigger to sealed evidence, on throw-away data (DIR=folder keeps it there)"
@@ -24,6 +24,7 @@ help:
 	@echo "make dev     the development environment in .venv"
 	@echo "make lint    ruff (check and format) and pyright, strict"
 	@echo "make packs   what SOAR users install, in dist/"
+	@echo "make build   the wheel and the source distribution, in dist/"
 	@echo "make docs    write again what is generated: the reference pages, the JSON Schemas, the cassettes"
 	@echo "make bench   the benchmarks, with their results as data"
 	@echo "make clean   remove the environments and what builds left behind"
@@ -125,6 +126,9 @@ demo: $(VENV)/.demo
 packs: $(VENV)/.dev
 	$(BIN)/python packaging/xsoar_pack.py $(if $(XSOAR_IMAGE),--docker-image '$(XSOAR_IMAGE)')
 	$(BIN)/python packaging/shuffle_apps.py
+
+build: $(VENV)/.dev
+	$(BIN)/python -m build --outdir dist .
 
 docs: $(VENV)/.dev
 	$(BIN)/snaphold config schema configuration > schemas/.new && mv schemas/.new schemas/snaphold.schema.json

@@ -74,3 +74,13 @@ def test_every_command_in_running_text_exists(page: Path) -> None:
 def test_commands_are_found_in_blocks() -> None:
     text = "```sh\nmake x\nsnaphold run a \\\n  --json | jq .  # why\n$ snaphold config sample > snaphold.yaml\n```\n"
     assert commands_of(text) == [["run", "a", "--json"], ["config", "sample"]]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_shown_make_target_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    text = page.read_text(encoding="utf-8")
+    shown = re.findall(r"`make ([a-z][a-z-]*)", text)
+    for block in _BLOCK.findall(text):
+        shown += re.findall(r"^(?:\$ )?make ([a-z][a-z-]*)", block, re.MULTILINE)
+    assert [name for name in shown if name not in targets] == []
