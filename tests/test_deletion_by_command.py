@@ -22,7 +22,7 @@ from support.small_estate import CONFIGURATION, INCIDENT, build, snaphold
 
 pytestmark = pytest.mark.slow
 PAGE = Path(__file__).resolve().parents[1] / "docs/how-to/retain-and-release.md"
-LONGEST_WAIT_SECONDS = 90.0
+LONGEST_WAIT_SECONDS = 240.0
 PEOPLE = """\
 people:
   - {id: ana, name: Ana Ruiz, logins: [LOGIN]}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.browser_site import Site, sign_in
+from support.browser_site import LONGEST_WAIT_MS, Site, sign_in
 from support.needs import missing, need_program
 from support.small_estate import snaphold
 
@@ -26,7 +26,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     need_program("restic")
     folder = tmp_path_factory.mktemp("browser") / "demo"
     words = [sys.executable, "-m", "snaphold"]
-    done = subprocess.run([*words, "demo", "--dir", str(folder)], capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run([*words, "demo", "--dir", str(folder)], capture_output=True, text=True, check=False, timeout=290)
     assert done.returncode == 0, done.stdout + done.stderr
     tokens = {}
     for person, more in (("ana", []), ("bruno", ["--may-approve"])):
@@ -41,12 +41,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(folder, json.loads(service.stdout.readline())["url"], tokens)
     finally:
         service.terminate()
-        service.communicate(timeout=60)
+        service.communicate(timeout=240)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, driven by Playwright."""
+    """Debian's Chromium, driven by Playwright.
+
+    Not for the whole session: as long as Playwright works, this thread counts as one that runs an event loop, and DBOS
+    refuses to work in such a one. Tests of the engine that come next in this process would fail.
+    """
     from playwright.sync_api import sync_playwright
 
     program = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -62,6 +66,7 @@ def chromium() -> Iterator[Browser]:
 def page(chromium: Browser, site: Site) -> Generator[Page]:
     """A fresh window, signed in as bruno; a fault that the browser logs fails the test."""
     context = chromium.new_context(viewport={"width": 1100, "height": 900}, base_url=site.url)
+    context.set_default_timeout(LONGEST_WAIT_MS)
     window = context.new_page()
     faults: list[str] = []
     window.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)

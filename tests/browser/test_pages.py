@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.browser_site import Site, sign_in
+from support.browser_site import LONGEST_WAIT_MS, Site, sign_in
 from support.golden import ROOT
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ PAGES = {
     "incidents": "/ui", "approvals": "/ui/approvals", "restore-points": "/ui/restore-points", "evidence": "/ui/evidence",
     "integrations": "/ui/integrations", "board": "/ui/board", "incident": "/ui/incidents/INC-2026-0042",
 }  # fmt: skip
-LONGEST_WAIT_MS = 60_000
 
 
 def faults_of(page: Page) -> str:
@@ -68,6 +67,7 @@ def test_a_run_and_its_approval_are_accessible_too(page: Page, scheme: str, requ
 
 def test_the_sign_in_page_is_accessible_and_tells_a_wrong_token(chromium: Browser, site: Site) -> None:
     page = chromium.new_context(base_url=site.url).new_page()
+    page.set_default_timeout(LONGEST_WAIT_MS)
     page.goto("/ui/sign-in")
     assert faults_of(page) == ""
     page.get_by_label("API token").fill("snh_wrong")
@@ -125,7 +125,7 @@ def start_run(site: Site) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=290,
     )
     assert done.returncode == 5, done.stdout + done.stderr
     return str(json.loads(done.stdout.splitlines()[0])["run"])
@@ -137,14 +137,15 @@ def test_an_approval_on_the_page_shows_at_once_on_the_page_of_the_run(page: Page
     banner = page.locator(".banner a[href*='/ui/approvals/']")
     assert banner.count() == 1
     without = chromium.new_context(java_script_enabled=False, base_url=site.url)
+    without.set_default_timeout(LONGEST_WAIT_MS)
     plain = without.new_page()
     sign_in(plain, site, "bruno")
     plain.goto(str(banner.get_attribute("href")))
     assert "What will happen" in plain.content()
     plain.get_by_label("Reason").fill("The files on the share are encrypted.")
     plain.get_by_role("button", name="Approve").click()
-    assert "The files on the share are encrypted." in plain.content()
-    page.get_by_role("region", name="Approval requests of this run").get_by_text("approved").wait_for(timeout=LONGEST_WAIT_MS)
+    plain.get_by_text("The files on the share are encrypted.").first.wait_for()
+    page.get_by_role("region", name="Approval requests of this run").get_by_text("approved").wait_for()
     without.close()
 
 

@@ -15,7 +15,7 @@ from snaphold.platforms.registry import describe_platforms, open_platform, platf
 from snaphold.providers.base import Support
 from snaphold.simulators.faults import FOR_EVER, KINDS, Fault
 from support.platform_rigs import RIGS, TIMEOUT, Rig
-from support.quick_retries import no_pauses
+from support.quick_retries import impatient, no_pauses
 
 KEY = "INC-1/tell/orders-db/1"
 
@@ -230,7 +230,13 @@ def test_no_fault_makes_a_false_success_or_a_second_effect(rig: Rig, fault: str,
 
 
 @pytest.mark.parametrize("fault", ["reset_before", "throttled", "error", "slow"])
-def test_one_fault_in_reading_is_overcome(rig: Rig, fault: str) -> None:
+def test_one_fault_in_reading_is_overcome(rig: Rig, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = rig.open_incident()
-    rig.server.faults.switch_on(Fault(fault, 1))
-    assert rig.platform(TIMEOUT if fault == "slow" else None).read_incident(reference).status is CaseStatus.OPEN
+    switched = Fault(fault, 1)
+    rig.server.faults.switch_on(switched)
+    if fault == "slow":
+        monkeypatch.setattr(rig.server, "_slow_seconds", 3.0)
+        impatient(monkeypatch, 1.0, lambda: switched.times)
+    assert rig.platform().read_incident(reference).status is CaseStatus.OPEN
+    assert [exchange.fault for exchange in rig.server.exchanges if exchange.fault] in ([fault], [])
+    assert switched.times == 0

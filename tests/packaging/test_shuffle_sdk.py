@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from shuffle_apps import app_files
 from snaphold.action import Effect, catalogue
 from snaphold.fields import fields_of, value_text
 from snaphold.soar.shuffle_names import METHODS, method_name
+from support.ports import reserve_port
 from support.shuffle_app import TOKEN, App, Service, sdk_python, service
 from support.shuffle_walker import parsed, substitute
 
@@ -173,9 +173,7 @@ def test_a_step_of_a_run_acts_once_however_often_it_is_walked(app: App, snaphold
 
 
 def test_server_mode_answers_two_executions_at_once(app: App, snaphold: Service) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = reserve_port()
     given = {"url": snaphold.url, "token": TOKEN, **CONTROL}
     with app.serving(port):
         found: dict[int, dict[str, Any]] = {}

@@ -21,6 +21,7 @@ import yaml
 
 import xsoar_pack
 from support.needs import need_shared
+from support.ports import reserve_port
 from support.xsoar_builds import SDK, sdk_program, tree, unified, write_tree
 
 pytestmark = pytest.mark.slow
@@ -84,7 +85,7 @@ def test_a_fault_that_the_sdk_knows_is_found(content: Path, tmp_path: Path) -> N
 def test_the_strict_models_accept_every_file(content: Path) -> None:
     script = need_shared("tools/xsoar/strict.py")
     done = subprocess.run(
-        [sdk_program("python"), str(script), "Packs"], cwd=content, capture_output=True, text=True, timeout=120, check=False
+        [sdk_program("python"), str(script), "Packs"], cwd=content, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stdout
     skipped = {line.split()[1].rstrip(":") for line in done.stdout.splitlines() if line.startswith("skip")}
@@ -161,14 +162,8 @@ def listed(metadata: Mapping[str, Any]) -> dict[str, set[tuple[str, str]]]:
     }
 
 
-def free_port() -> str:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return str(taken.getsockname()[1])
-
-
 def wait_for_port(port: int) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while time.monotonic() < until:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
@@ -182,7 +177,7 @@ def test_the_zip_can_be_uploaded(content: Path, tmp_path: Path, version: str) ->
     archive = tmp_path / "Snaphold.zip"
     archive.write_bytes(xsoar_pack.zip_bytes(unified()))
     (tmp_path / "saved").mkdir()
-    port = free_port()
+    port = str(reserve_port())
     server = subprocess.Popen(
         [sys.executable, str(fake), "--port", port, "--version", version, "--save", str(tmp_path / "saved")],
         stdout=subprocess.DEVNULL,
@@ -194,7 +189,7 @@ def test_the_zip_can_be_uploaded(content: Path, tmp_path: Path, version: str) ->
         done = sdk(content, "upload", "-i", str(archive), "--override-existing", **more)
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(120)
     assert done.returncode == 0, done.stdout + done.stderr
     with zipfile.ZipFile(io.BytesIO((tmp_path / "saved" / "Snaphold.zip").read_bytes())) as saved:
         assert sorted(saved.namelist()) == sorted(unified())

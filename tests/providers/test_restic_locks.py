@@ -27,7 +27,7 @@ def lock_and_die(site: Site) -> None:
     """Leave the exclusive lock of a `restic check` that was killed."""
     argv = [real_engine("restic"), "--no-cache", "-r", str(site.repository), "check", "--read-data"]
     with subprocess.Popen(argv, env={**os.environ, "RESTIC_PASSWORD": PASSWORD}, stdout=subprocess.DEVNULL) as checking:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 240
         while not locks(site):
             assert checking.poll() is None, "restic ended before it could be killed"
             assert time.monotonic() < until

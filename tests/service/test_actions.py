@@ -92,10 +92,10 @@ def test_what_takes_long_goes_on_as_a_job(lab: ServiceLab) -> None:
 
 
 def test_a_caller_who_wants_no_waiting_gets_a_job_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(tmp_path, monkeypatch, longest_wait=20) as lab:
+    with serving(tmp_path, monkeypatch, longest_wait=200) as lab:
         began = time.monotonic()
         assert lab.act("toy.wait", headers={"Prefer": "respond-async"}).status == 202
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 150
         lab.toys.gate.set()
 
 
@@ -115,12 +115,11 @@ def test_a_fault_of_the_program_shows_no_traceback(lab: ServiceLab) -> None:
 
 
 def wait_for(lab: ServiceLab, place: str) -> dict[str, Any]:
-    for _ in range(200):
-        document = lab.request("GET", place).document
-        if document["state"] != "running":
-            return document
+    until = time.monotonic() + 240
+    while (document := lab.request("GET", place).document)["state"] == "running":
+        assert time.monotonic() < until, "the job did not end"
         time.sleep(0.02)
-    raise AssertionError("the job did not end")
+    return document
 
 
 def lost_job(lab: ServiceLab, key: str) -> str:

@@ -59,11 +59,11 @@ def counter() -> Counter:
 
 @pytest.fixture
 def server(counter: Counter, tmp_path: Path) -> Generator[SimulatorServer]:
-    with SimulatorServer(counter, tmp_path, slow_seconds=0.4) as running:
+    with SimulatorServer(counter, tmp_path, slow_seconds=2.5) as running:
         yield running
 
 
-def post(server: SimulatorServer, path: str = "/things?a=1&a=2", timeout: float = 5.0) -> http.Answer:
+def post(server: SimulatorServer, path: str = "/things?a=1&a=2", timeout: float = 60.0) -> http.Answer:
     return http.send("POST", server.url + path, body=b"{}", ca_file=server.ca_file, timeout=timeout)
 
 
@@ -102,7 +102,7 @@ def test_faults_that_are_answered(server: SimulatorServer, counter: Counter, fau
 def test_faults_that_leave_no_answer(server: SimulatorServer, counter: Counter, fault: str, counted: int) -> None:
     server.faults.switch_on(Fault(fault))
     with pytest.raises(http.NoAnswerError) as caught:
-        post(server, timeout=0.2)
+        post(server, timeout=2.0 if fault == "slow" else 60.0)
     assert caught.value.sent
     assert not caught.value.retryable
     assert server.wait_until_idle()

@@ -27,7 +27,7 @@ from support.needs import missing, need_program
 INCIDENT = "INC-1"
 PASSWORD = "correct-horse-battery"
 KEY = "INC-1/snapshot_wave.start/files-01/1"
-LONGEST_WAIT_SECONDS = 90.0
+LONGEST_WAIT_SECONDS = 240.0
 ENGINES = ("restic", "rclone")
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+LONGEST_WAIT_MS = 120_000
+
 
 @dataclass(frozen=True)
 class Site:

@@ -86,7 +86,7 @@ class FaultProxy:
 
     def _ask(self, request: bytes) -> bytes:
         head, gap, body = request.partition(b"\r\n\r\n")
-        with socket.create_connection(self._target, timeout=30) as service:
+        with socket.create_connection(self._target, timeout=240) as service:
             service.sendall(head + b"\r\nConnection: close" + gap + body)
             received = bytearray()
             while chunk := service.recv(65536):
@@ -132,4 +132,4 @@ def between(target: str) -> Generator[FaultProxy, None, None]:
         yield proxy
     finally:
         proxy.close()
-        thread.join(5)
+        thread.join(240)

@@ -49,7 +49,7 @@ class Browser:
         return unescape(reply.body.decode("utf-8"))
 
     def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> Reply:
-        connection = http.client.HTTPConnection(self.lab.url.partition("://")[2], timeout=30)
+        connection = http.client.HTTPConnection(self.lab.url.partition("://")[2], timeout=240)
         sent = {**headers, **({"Cookie": self.cookie} if self.cookie else {})}
         try:
             connection.request(method, path, body, sent)

@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,9 +21,10 @@ from typing import Any
 import psycopg
 
 from support.needs import missing
+from support.ports import reserve_port
 
 USER, PASSWORD = "snaphold", "pg-secret-0123456789"
-_READY_SECONDS = 60
+_READY_SECONDS = 240
 _ATTEMPTS = 5
 _UNPRIVILEGED = ("postgres", "nobody")
 # Nothing here must survive a crash of the machine; it does survive a kill of the server.
@@ -88,7 +88,7 @@ class Postgres:
     def start(self) -> None:
         """Start the server; the port stays what it was, once it has one."""
         for _ in range(_ATTEMPTS):
-            port = self.port or _free_port()
+            port = self.port or reserve_port()
             settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
             command = [self.programs / "postgres", "-D", self.folder / "data", "-p", str(port), "-k", "", *settings]
             spawn: Any = subprocess.Popen
@@ -103,7 +103,7 @@ class Postgres:
         deadline = time.monotonic() + _READY_SECONDS
         while self.process is not None and self.process.poll() is None and time.monotonic() < deadline:
             try:
-                psycopg.connect(f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres", connect_timeout=5).close()
+                psycopg.connect(f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres", connect_timeout=60).close()
             except psycopg.OperationalError:
                 time.sleep(0.05)
             else:
@@ -114,14 +114,8 @@ class Postgres:
         """Stop the server: SIGINT cuts every connection and ends in order, SIGQUIT ends at once as a crash would."""
         if self.process is not None:
             self.process.send_signal(number)
-            self.process.wait(60)
+            self.process.wait(240)
             self.process = None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def find_programs() -> Path:

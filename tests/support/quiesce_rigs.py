@@ -31,7 +31,7 @@ def live_bank(folder: Path, *, journal_mode: str = "wal", checkpoint_pages: int 
     argv = [sys.executable, str(Path(bank_writer.__file__)), str(database), str(ready), str(checkpoint_pages)]
     with subprocess.Popen(argv) as writer:
         try:
-            until = time.monotonic() + 20
+            until = time.monotonic() + 240
             while not ready.exists():
                 assert writer.poll() is None, "the writer ended by itself"
                 assert time.monotonic() < until, "the writer did not start to write"

@@ -81,7 +81,7 @@ class Lab:
     vendor: FileVendor
     calls: list[str] = field(default_factory=list[str])
     gate: threading.Event = field(default_factory=threading.Event)
-    meeting: threading.Barrier = field(default_factory=lambda: threading.Barrier(2, timeout=10))
+    meeting: threading.Barrier = field(default_factory=lambda: threading.Barrier(2, timeout=240))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def behave(self, request: LabRequest, context: Context) -> LabResult:
@@ -90,7 +90,7 @@ class Lab:
             self.calls.append(request.text)
             turn = self.calls.count(request.text)
         if request.says == "wait":
-            self.gate.wait(20)
+            self.gate.wait(240)
         if request.says == "meet":
             self.meeting.wait()
         if request.says == "slow":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,10 +15,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from support.needs import missing
+from support.ports import reserve_port
 
 _GRPC_OFFSET = 10_000
-_READY_SECONDS = 60
-_LOWEST_PORT, _HIGHEST_PORT = 20_000, 40_000
+"""SeaweedFS takes a second port so far above each."""
+_READY_SECONDS = 240
 VAULT, PLAIN = "vault", "plain"
 ADMIN, WRITER, READER = "admin", "writer", "reader"
 _WRITER_RIGHTS = (
@@ -61,27 +61,6 @@ class Seaweed:
         return f"t{os.getpid()}-{self.made}"
 
 
-def free_port(taken: set[int]) -> int:
-    """Return a port that is free, as is the one 10000 above it, which SeaweedFS takes too."""
-    start = _LOWEST_PORT + os.getpid() * 7 % (_HIGHEST_PORT - _LOWEST_PORT)
-    for offset in range(_HIGHEST_PORT - _LOWEST_PORT):
-        port = _LOWEST_PORT + (start - _LOWEST_PORT + offset) % (_HIGHEST_PORT - _LOWEST_PORT)
-        if port not in taken and _is_free(port) and _is_free(port + _GRPC_OFFSET):
-            taken.add(port)
-            return port
-    raise OSError("no free port")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 def weed_program() -> str:
     """Return the path of `weed`, which the wheel puts beside Python."""
     found = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
@@ -100,8 +79,7 @@ def run_seaweed(folder: Path, *, encryption: bool = True) -> Generator[Seaweed]:
     ]  # fmt: skip
     (folder / "id.json").write_text(json.dumps({"identities": identities}))
     (folder / "data").mkdir()
-    taken: set[int] = set()
-    s3, master, volume, filer = (free_port(taken) for _ in range(4))
+    s3, master, volume, filer = (reserve_port(_GRPC_OFFSET) for _ in range(4))
     argv = [
         program, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder / 'data'}", "-s3", f"-s3.port={s3}",
         f"-s3.config={folder / 'id.json'}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",

@@ -23,5 +23,5 @@ class Serving:
     def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
         """End it with a signal; return its exit code and what it said on stdout and stderr."""
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=240)
         return self.process.returncode, out, err

@@ -68,7 +68,7 @@ def snaphold(folder: Path, *words: str, environment: Mapping[str, str] | None = 
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
     return Said(done.returncode, done.stdout, done.stderr)

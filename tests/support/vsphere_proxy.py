@@ -143,7 +143,7 @@ class SoapProxy:
         return ""
 
     def _ask(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(*self._target, timeout=30)
+        connection = http.client.HTTPConnection(*self._target, timeout=240)
         try:
             connection.request("POST", path, body, headers)
             answer = connection.getresponse()

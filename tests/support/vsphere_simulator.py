@@ -64,7 +64,7 @@ class VCenter:
 
     def control(self, what: str, **given: str) -> Any:
         """Change or look at what is behind the API; return what it answers."""
-        with urlopen(f"http://127.0.0.1:{self.address[1]}/control/{what}?{urlencode(given)}", timeout=30) as answer:
+        with urlopen(f"http://127.0.0.1:{self.address[1]}/control/{what}?{urlencode(given)}", timeout=240) as answer:
             body = answer.read()
         return json.loads(body) if body else None
 
@@ -94,4 +94,4 @@ def run_vcenter() -> Generator[VCenter]:
             yield VCenter(int(process.stdout.readline()))
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(240)

@@ -110,7 +110,7 @@ def s3_vault_of(configuration: Any) -> Any:
 
 
 def wait_for_parts(store: Seaweed, prefix: str, child: subprocess.Popen[bytes]) -> None:
-    admin, end = store.client(ADMIN), time.monotonic() + 60
+    admin, end = store.client(ADMIN), time.monotonic() + 240
     while time.monotonic() < end:
         assert child.poll() is None, child.stderr.read().decode() if child.stderr else ""
         for item in admin.list_multipart_uploads(Bucket=VAULT, Prefix=prefix).get("Uploads", []):
@@ -169,7 +169,7 @@ def test_a_byte_that_rots_in_the_store_is_told_with_its_file(tmp_path: Path) -> 
     """The store keeps its own checksum, so it refuses to give the object out; unreadable is never taken for verified."""
     (tmp_path / "store").mkdir()
     with run_seaweed(tmp_path / "store") as store:
-        vault = s3_vault(tmp_path / "here", store, encryption="bucket", attempts=1, read_timeout="4s")
+        vault = s3_vault(tmp_path / "here", store, encryption="bucket", attempts=1, read_timeout="30s")
         needle = os.urandom(3000)
         put(vault, files={"bagit.txt": b"x", "data/E0001.bin": needle})
         recorded = vault.stored(NAME)

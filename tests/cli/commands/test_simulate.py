@@ -45,7 +45,7 @@ def test_it_serves_with_its_faults_until_interrupted_and_writes_the_record(tmp_p
         http.send("GET", ready["url"] + "/abilities", headers=headers, ca_file=ca_file).status,
     ]
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
+    assert process.wait(240) == 0
     process.stdout.close()
     assert statuses == [500, 200]
     lines = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
