@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import time
 from collections.abc import Generator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from snaphold.service import connections, server
+from snaphold.service import connections, listener, server
+from snaphold.service.connections import longest_waits
 from support.service_lab import ServiceLab, serving
 
 LIMIT = connections.KEPT_FREE + 8
+MANY = 50
 
 
 @contextlib.contextmanager
@@ -22,13 +29,13 @@ def many(lab: ServiceLab, number: int, said: bytes) -> Generator[list[socket.soc
     with contextlib.ExitStack() as stack:
         found: list[socket.socket] = []
         for _ in range(number):
-            found.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30)))
+            found.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=240)))
             if said:
                 found[-1].sendall(said)
         yield found
 
 
-def is_cut(connection: socket.socket, within: float = 30.0) -> bool:
+def is_cut(connection: socket.socket, within: float = 60.0) -> bool:
     """Return whether the other side ends the connection."""
     connection.settimeout(within)
     try:
@@ -43,7 +50,7 @@ def is_cut(connection: socket.socket, within: float = 30.0) -> bool:
 
 def is_given_up(slow: socket.socket) -> bool:
     """Return whether the other side ends the connection while it is sent a byte now and then."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             slow.sendall(b"T")
@@ -53,7 +60,19 @@ def is_given_up(slow: socket.socket) -> bool:
     return False
 
 
-@pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "
+
+
+def half_a_body(path: str, kind: str) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 100\r\n\r\na".encode()
+
+
+HALF_A_BODY = half_a_body("/v1/webhooks/none", "application/json")
+HALF_A_FORM = half_a_body("/ui/sign-in", "application/x-www-form-urlencoded")
+HALF_A_HANDSHAKE = b"\x16\x03\x01\x02\x00\x01\x00"
+
+
+@pytest.mark.parametrize("said", [b"", HALF_A_HEAD, HALF_A_BODY, HALF_A_FORM], ids=["nothing", "head", "body", "form"])
 def test_more_idle_or_slow_clients_than_the_service_takes_keep_nobody_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
@@ -63,19 +82,106 @@ def test_more_idle_or_slow_clients_than_the_service_takes_keep_nobody_out(
         assert is_cut(waiting[0])
 
 
+@pytest.mark.parametrize("said", [b"", HALF_A_HEAD, HALF_A_BODY], ids=["nothing", "head", "body"])
+def test_over_tls_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path], said: bytes) -> None:
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", LIMIT)
+    with serving(tmp_path, monkeypatch, certificate=certificate) as lab, many(lab, LIMIT * 2, b"") as raw:
+        context = ssl.create_default_context(cafile=str(certificate[0]))
+        with contextlib.ExitStack() as stack:
+            for one in raw:
+                with contextlib.suppress(OSError):  # it was cut already
+                    secure = stack.enter_context(context.wrap_socket(one, server_hostname="127.0.0.1"))
+                    secure.sendall(said)
+            assert [lab.act("toy.read").status for _ in range(3)] == [200] * 3
+
+
+@pytest.mark.parametrize("said", [b"", HALF_A_HANDSHAKE, HALF_A_HEAD], ids=["nothing", "half", "plain"])
+def test_handshakes_that_do_not_end_keep_nobody_out_and_the_oldest_are_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path], said: bytes
+) -> None:
+    monkeypatch.setattr(listener, "MOST_HANDSHAKES", MANY // 2)
+    with serving(tmp_path, monkeypatch, certificate=certificate) as lab, many(lab, MANY, said) as waiting:
+        assert [lab.act("toy.read").status for _ in range(3)] == [200] * 3
+        assert is_cut(waiting[0])
+
+
+def test_a_handshake_that_takes_too_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path]
+) -> None:
+    monkeypatch.setattr(listener, "HANDSHAKE_WITHIN_SECONDS", 0.3)
+    with serving(tmp_path, monkeypatch, certificate=certificate) as lab, many(lab, 1, b"\x16\x03\x01") as (slow,):
+        assert is_cut(slow)
+        monkeypatch.setattr(listener, "HANDSHAKE_WITHIN_SECONDS", 30.0)
+        assert lab.request("GET", "/healthz", token=None).status == 200
+
+
+def test_who_never_says_goodbye_over_tls_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path]
+) -> None:
+    monkeypatch.setattr(connections, "GOODBYE_WITHIN_SECONDS", 0.1)
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", LIMIT)
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    with serving(tmp_path, monkeypatch, certificate=certificate) as lab, contextlib.ExitStack() as stack:
+        for one in stack.enter_context(many(lab, LIMIT * 2, b"")):
+            with contextlib.suppress(OSError):  # it was cut already
+                secure = stack.enter_context(context.wrap_socket(one, server_hostname="127.0.0.1"))
+                secure.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert [lab.act("toy.read").status for _ in range(3)] == [200] * 3
+
+
+@pytest.mark.slow
+def test_who_does_not_read_the_answers_is_cut_and_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", LIMIT)
+    monkeypatch.setattr(connections, "READ_WITHIN_SECONDS", 0.5)
+    asked = b"GET /ui/static/snaphold.css HTTP/1.1\r\nHost: x\r\n\r\n" * 3000
+    with serving(tmp_path, monkeypatch) as lab, contextlib.ExitStack() as stack:
+        port = int(lab.url.rpartition(":")[2])
+        slow = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for one in slow:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.settimeout(60)
+            one.connect(("127.0.0.1", port))
+            one.sendall(asked)
+        assert [lab.act("toy.read").status for _ in range(3)] == [200] * 3
+        assert is_given_up(slow[0])
+
+
 def test_a_head_that_comes_a_byte_at_a_time_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_WITHIN_SECONDS", 0.3)
     with serving(tmp_path, monkeypatch) as lab, many(lab, 1, b"GET /healthz HT") as (slow,):
         assert is_given_up(slow)
+        monkeypatch.setattr(connections, "HEAD_WITHIN_SECONDS", 30.0)
         assert lab.request("GET", "/healthz", token=None).status == 200
 
 
 def test_an_answer_that_takes_long_is_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_WITHIN_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "BODY_WITHIN_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "READ_WITHIN_SECONDS", 0.1)
     monkeypatch.setattr(server, "MOST_CONNECTIONS", LIMIT)
     with serving(tmp_path, monkeypatch, longest_wait=1.5) as lab, many(lab, LIMIT * 2, b""):
         reply = lab.act("toy.wait")
         assert reply.status == 202
+
+
+class Waiting(SimpleNamespace):
+    peer: str
+    since: float
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 100)), max_size=20), st.integers(0, 25))
+def test_those_are_cut_first_that_have_most_connections_and_wait_longest(given: list[tuple[str, float]], most: int) -> None:
+    waiting = [Waiting(peer=peer, since=since) for peer, since in given]
+    cut = cast("list[Any]", longest_waits(cast("Any", waiting), most))
+    assert len(cut) == min(most, len(waiting))
+    left = [one for one in waiting if not any(one is other for other in cut)]
+    for one in left:
+        for other in cut:
+            if one.peer == other.peer:
+                assert other.since <= one.since
+            else:
+                kept = sum(1 for mine in left if mine.peer == one.peer)
+                gone = [mine for mine in waiting if mine.peer == other.peer and mine.since >= other.since]
+                assert len(gone) >= kept
 
 
 ONE_HEADER = b"X-Large: " + b"a" * 1_000_000

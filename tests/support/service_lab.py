@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ class Toys:
 
         def wait(request: ToyRequest, context: Context) -> ToyResult:
             self.begun.set()
-            self.gate.wait(20)
+            self.gate.wait(240)
             return start(request, context)
 
         def fail(error: Exception) -> Callable[[ToyRequest, Context], ToyResult]:
@@ -105,7 +106,11 @@ class ServiceLab:
     ) -> Reply:
         """Send one request; `token` is a person's id or a token itself, `body` an object or bytes."""
         host = self.url.partition("://")[2]
-        connection = http.client.HTTPConnection(host, timeout=30)
+        connection = (
+            http.client.HTTPSConnection(host, timeout=30, context=ssl.create_default_context(cafile=self.ca_file))
+            if self.ca_file
+            else http.client.HTTPConnection(host, timeout=240)
+        )
         sent = dict(headers or {})
         if token is not None:
             sent["Authorization"] = f"Bearer {self.tokens.get(token, token)}"
@@ -132,9 +137,18 @@ class ServiceLab:
 
 @contextmanager
 def serving(
-    folder: Path, patch: Any, *, longest_wait: float = 20.0, actions: Mapping[str, AnyAction] | None = None, **changes: Any
+    folder: Path,
+    patch: Any,
+    *,
+    longest_wait: float = 20.0,
+    actions: Mapping[str, AnyAction] | None = None,
+    certificate: tuple[Path, Path] | None = None,
+    **changes: Any,
 ) -> Generator[ServiceLab, None, None]:
-    """Serve toy actions, or those that are given, for the length of the block; `changes` are to the configuration."""
+    """Serve toy actions, or those that are given, for the length of the block; `changes` are to the configuration.
+
+    With a certificate and its key it is served over TLS.
+    """
     configuration = configure(folder, sign=False, **changes)
     clock = FixedClock(NOW)
     ledger = DatabaseLedger.open(configuration, clock)
@@ -148,14 +162,16 @@ def serving(
     if ben.actor.roles:
         tokens["ben"] = create_token(ben, "ben")[1]
     known = {entry.name: entry for entry in entries} if actions is None else actions
-    listening = Listening(runtime, folder / "snaphold.yaml", Place(port=0), longest_wait=longest_wait, actions=known)
+    proof, key = certificate or (None, None)
+    place = Place(port=0, certificate=proof, key=key)
+    listening = Listening(runtime, folder / "snaphold.yaml", place, longest_wait=longest_wait, actions=known)
     thread = threading.Thread(target=listening.serve)
     thread.start()
     try:
-        yield ServiceLab(listening, runtime, toys, tokens)
+        yield ServiceLab(listening, runtime, toys, tokens, proof)
     finally:
         toys.gate.set()
         listening.stop()
-        thread.join(20)
+        thread.join(240)
         ledger.close()
         assert not thread.is_alive()

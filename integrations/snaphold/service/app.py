@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from snaphold import __version__
@@ -163,6 +164,8 @@ class _Envelope:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            log.info("%s: the client went away before its request was whole", id)
         except Exception:
             log.exception("%s: unforeseen fault", id)
             if status[0]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
 
@@ -27,11 +28,12 @@ from snaphold.ledger import open_ledger
 from snaphold.runtime import Runtime
 from snaphold.service.app import build_app
 from snaphold.service.callers import LONGEST_WAIT_SECONDS, Service
-from snaphold.service.connections import cut_late_heads, protocol_for
+from snaphold.service.connections import cut_late, protocol_for
 from snaphold.service.inbox import Inbox
 from snaphold.service.jobs import JobBoard
 from snaphold.service.keeper import Keeper
 from snaphold.service.limits import Limits
+from snaphold.service.listener import Listener
 from snaphold.service.records import ApiToken
 from snaphold.service.refusals import RefusalLog
 from snaphold.webhooks.receiver import open_receivers
@@ -134,13 +136,25 @@ class Listening:
 
 
 class _Server(uvicorn.Server):
-    """Does not wait for clients that keep an idle connection open and never say goodbye, as TLS would have it."""
+    """Takes connections by itself, and waits for no client for ever: not for requests, nor for a goodbye."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        config, loop = self.config, asyncio.get_running_loop()
+        make: Any = config.http_protocol_class
+
+        def protocol() -> asyncio.Protocol:
+            given: dict[str, Any] = {"config": config, "server_state": self.server_state, "app_state": self.lifespan.state}
+            return make(**given, _loop=loop)
+
+        listeners = [Listener(one, protocol, config.ssl) for one in sockets or []]
+        self.servers = cast("Any", listeners)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_OF_A_SECOND == 0:
-            cut = cut_late_heads(self.server_state.connections)
+            cut = cut_late(self.server_state.connections)
             if cut:
-                log.warning("%d connections were cut: no whole request came on them in time", cut)
+                log.warning("%d connections were cut: their clients kept them waiting for too long", cut)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
