@@ -9,15 +9,19 @@ from shuffle_app_code import check_names, class_code, method_code
 from shuffle_document import Files, action_entry, api_of, files_of, method_entry
 from snaphold import __version__
 from snaphold.action import Effect
-from snaphold.soar.shuffle_names import CHECK, STEP, Parameter
-from snaphold.soar.shuffle_vendor import methods_of, settings_of
+from snaphold.soar.shuffle_names import CHECK, Parameter
+from snaphold.soar.shuffle_vendor import controls_of, methods_of, settings_of
 from snaphold.soar.vendors import VENDORS, brand, inputs_of
 
 _IMPORTS = """\
 from snaphold.soar.shuffle import refuse_templates
 from snaphold.soar.shuffle_vendor import answer_vendor"""
 
-_BACKUPS = "- `backup_start` begins a job. Ask `backup_status` until `$label.state equals done`; `running` is not the end."
+_BACKUPS = (
+    "- `backup_start` begins a job and never a second one for the same step. Ask `backup_status` once in each run of a",
+    "  workflow that starts itself: `$label.way equals waiting` asks again, `next` goes on, `error` is the end without a backup.",
+    "  With `snaphold_asked_at` and `snaphold_within` a backup that still runs after that time is an error that names its job.",
+)
 
 
 def vendor_app_files(kind: str) -> Files:
@@ -42,7 +46,7 @@ def vendor_authentication(kind: str) -> Sequence[Parameter]:
 def vendor_api(kind: str) -> dict[str, Any]:
     """Return api.yaml of a vendor's app as data."""
     title = VENDORS[kind].title
-    actions = [action_entry(entry, inputs_of(entry), STEP) for entry in methods_of(kind).values()]
+    actions = [action_entry(entry, inputs_of(entry), controls_of(entry)) for entry in methods_of(kind).values()]
     told = f"Works with {VENDORS[kind].work} of {title} from Shuffle itself, without the Snaphold service"
     authentication = vendor_authentication(kind)
     return api_of(brand(kind), told, (title, "Incident response"), authentication, [*actions, method_entry(CHECK, signs_in=True)])
@@ -58,7 +62,7 @@ def _methods(kind: str) -> Iterator[str]:
     for method, entry in methods_of(kind).items():
         inputs = [shape.name for shape in inputs_of(entry)]
         check_names(entry.name, inputs, taken)
-        yield _method(kind, method, [*(one.name for one in STEP), *inputs], entry.title)
+        yield _method(kind, method, [*(one.name for one in controls_of(entry)), *inputs], entry.title)
     yield _method(kind, CHECK.name, [one.name for one in CHECK.parameters], CHECK.description)
 
 
@@ -82,7 +86,7 @@ def vendor_readme(kind: str) -> str:
         "- An answer with `outcome` `unknown` may have been carried out: run the same step again.",
         "- Templates (`{{ }}`, `{% %}`) are not rendered in the parameters of this app: alert text stays text.",
         f"- {VENDORS[kind].lacks} need the app Snaphold, with a service.",
-        *([_BACKUPS] if VENDORS[kind].storage else []),
+        *(_BACKUPS if VENDORS[kind].storage else ()),
         "",
         "| Action | Effect | What it does |",
         "|---|---|---|",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from snaphold.soar.vendors import actions_of, adapter_module
+from snaphold.soar.vendors import VENDORS, actions_of, adapter_module
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "integrations"
@@ -79,7 +79,8 @@ def vendor_sources(kind: str) -> dict[str, str]:
     actions = {entry.function.__module__ for entry in actions_of(kind).values()}
     adapter = adapter_module(kind)
     roots = ["snaphold.soar.xsoar_vendor", f"{adapter.rpartition('.')[0]}.registry", adapter, "snaphold.actions"]
-    return closure([*roots, *VENDOR_ALSO, *ALSO, *sorted(actions)])
+    follows = ["snaphold.soar.xsoar_follow"] if VENDORS[kind].storage else []
+    return closure([*roots, *VENDOR_ALSO, *ALSO, *follows, *sorted(actions)])
 
 
 def script(items: Mapping[str, Any], sources: Mapping[str, str] | None = None, entry: str = ENTRY) -> str:

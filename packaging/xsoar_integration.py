@@ -82,9 +82,10 @@ def _command(name: str, entry: AnyAction) -> Entry:
     return command
 
 
-def action_arguments(entry: AnyAction, shapes: Sequence[FieldShape], *, waits: bool = False) -> list[Entry]:
-    """Return the arguments of an action's command: its inputs, and those that every command has."""
-    return [*map(_argument, shapes), *_common(entry), *(_conditions(entry) if waits else []), *_polling()]
+def action_arguments(entry: AnyAction, shapes: Sequence[FieldShape], *, waits: bool = False, polls: bool = True) -> list[Entry]:
+    """Return the arguments of an action's command: its inputs, those that every command has, and those of polling."""
+    conditions = _conditions(entry) if waits else []
+    return [*map(_argument, shapes), *_common(entry), *conditions, *(_polling() if polls else [])]
 
 
 def _argument(shape: FieldShape) -> Entry:

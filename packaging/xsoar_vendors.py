@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from snaphold.action import AnyAction, Effect
+from snaphold.action import AnyAction, Effect, find_action
+from snaphold.soar.followed import RUN, START, STATUS
 from snaphold.soar.vendors import VENDORS, brand, inputs_of
-from snaphold.soar.xsoar_vendor import commands_of
+from snaphold.soar.xsoar_vendor import command_name, commands_of, polls
 from xsoar_embed import script, vendor_sources
 from xsoar_integration import FROM_VERSION, action_arguments, action_outputs, sentence
 
 ENTRY = "snaphold.soar.xsoar_vendor"
 Entry = dict[str, Any]
+_RUN_TEXT = (
+    "Start a backup and follow it to its end. The same step never starts a second one: it finds its job and follows that. "
+    "A backup that failed, or that still runs when the time is over, is an error that names the job."
+)
+_POLLING: Entry = {
+    "name": "polling",
+    "description": "Whether to ask again until the job has ended.",
+    "auto": "PREDEFINED",
+    "predefined": ["true", "false"],
+    "defaultValue": "false",
+}
 
 
 def vendor_integration(kind: str, docker_image: str) -> Entry:
@@ -33,7 +45,7 @@ def vendor_integration(kind: str, docker_image: str) -> Entry:
             "script": "-",
             "isfetch": False,
             "runonce": False,
-            "commands": [_command(name, entry) for name, entry in commands_of(kind).items()],
+            "commands": [_command(kind, name, entry) for name, entry in commands_of(kind).items()],
         },
         "fromversion": FROM_VERSION,
         "tests": ["No tests"],
@@ -72,14 +84,19 @@ def _configuration(kind: str) -> list[Entry]:
     return found
 
 
-def _command(name: str, entry: AnyAction) -> Entry:
+def _command(kind: str, name: str, entry: AnyAction) -> Entry:
+    runs, follows = name == command_name(kind, RUN), polls(kind, name)
     command: Entry = {
         "name": name,
-        "description": f"{entry.title}. {entry.description}",
-        "polling": True,
-        "arguments": action_arguments(entry, inputs_of(entry)),
+        "description": _RUN_TEXT if runs else f"{entry.title}. {entry.description}",
+        "arguments": action_arguments(entry, inputs_of(entry), polls=follows),
         "outputs": action_outputs(entry),
     }
+    if follows:
+        told = [*action_outputs(find_action(START)), *action_outputs(find_action(STATUS))]
+        command |= {"polling": True, "outputs": list({one["contextPath"]: one for one in told}.values())}
+    if follows and not runs:
+        command["arguments"].insert(0, dict(_POLLING))
     if entry.effect is not Effect.READS:
         command["execution"] = True
     return command
@@ -88,6 +105,7 @@ def _command(name: str, entry: AnyAction) -> Entry:
 def vendor_description(kind: str) -> str:
     """Return the page beside a vendor's parameters."""
     title = VENDORS[kind].title
+    backup = f"4. `!{command_name(kind, RUN)}` starts a backup and follows it to its end."
     return "\n".join(
         [
             f"## Snaphold {title}",
@@ -97,6 +115,7 @@ def vendor_description(kind: str) -> str:
             "1. Enter address and credentials, and for a private authority its certificate.",
             "2. Press Test. It signs in and says what the account may not do.",
             "3. A write that is repeated with the same step finds what the first one left.",
+            *([backup] if VENDORS[kind].storage else []),
             "",
             f"{VENDORS[kind].lacks} need the integration Snaphold with a service.",
             "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -162,18 +162,34 @@ def test_a_backup_is_started_once_and_followed_at_the_product_itself(kind: str, 
         access = {"url": url, **secrets, "location": rig.location, "ca_file": ca_file, "settings": settings}
 
         def ask(method: str, **given: str) -> dict[str, Any]:
-            ran = app.run(method, {**access, **given})
+            return ask_when((), method, given)
+
+        def ask_when(conditions: Sequence[tuple[str, str, str]], method: str, given: Mapping[str, str]) -> dict[str, Any]:
+            before = [f"Status={json.dumps(answers['backup_status'])}"] if conditions else []
+            ran = app.run(method, {**access, **given}, results=before, conditions=conditions)
+            if ran.status == "SKIPPED":
+                return {"skipped": True}
             assert ran.status == "SUCCESS", ran.written
             assert secrets["password"] not in ran.text + ran.written
+            answers[method] = ran.result
             return ran.result
 
+        answers: dict[str, Any] = {}
         assert ask(CHECK.name, note="check")["success"] is True
         assert ask("backup_check_health", assets=ASSET)["healthy_text"] == "true"
         assert ask("backup_check_capacity", assets=ASSET)["fits_text"] == "true"
         first, again = (ask("backup_start", **STEP, snaphold_step="save", asset=ASSET) for _ in range(2))
         assert (first["success"], first["job"], rig.started()) == (True, again["job"], 1)
         job = {"snaphold_incident": "INC-1", **{name: first[name] for name in ("asset", "pool", "job")}}
-        assert ask("backup_status", **job)["state"] == "running"
+        job |= {"snaphold_asked_at": first["asked_at"], "snaphold_within": "6h"}
+        again, go_on = [("$status.way", "equals", "waiting")], [("$status.way", "equals", "next")]
+        running = ask("backup_status", **job)
+        assert (running["state"], running["way"]) == ("running", "waiting")
+        assert ask_when(go_on, "backup_check_health", {"assets": ASSET}) == {"skipped": True}
+        assert ask_when(again, "backup_status", job)["way"] == "waiting", "the next pass asks again"
+        late = ask("backup_status", **{**job, "snaphold_asked_at": "2020-01-01T00:00:00.000Z"})
+        assert (late["success"], f"job {first['job']} still runs" in late["why"]) == (False, True)
+        assert ask_when(again, "backup_status", job) == {"skipped": True}, "a pass after the deadline asks no more"
         rig.let_jobs_end(well=False)
         failed = ask("backup_status", **job)
         assert (failed["success"], failed["state"]) == (False, "failed")

@@ -18,6 +18,7 @@ from snaphold.action import Effect, catalogue
 from snaphold.context import Context
 from snaphold.errors import ProviderError
 from snaphold.soar import xsoar_names as names
+from snaphold.soar.xsoar_call import GRACE_SECONDS
 from support.ledgers import INCIDENT
 from support.service_lab import ServiceLab, serving
 from support.toy_actions import install
@@ -118,7 +119,9 @@ def test_a_wait_is_polled_by_the_server_and_then_gives_the_result(lab: ServiceLa
     given = {"asset": "files-01", "pool": "isolated-01", "job": job, "interval_in_seconds": "7", "timeout_in_seconds": "99"}
     (first,) = run_script(python, tmp_path, [ask(lab, "snaphold-backup-wait", given)])
     (entry,) = first["entries"]
-    assert (entry["PollingCommand"], entry["NextRun"], entry["Timeout"]) == ("snaphold-backup-wait", "7", "99")
+    assert (entry["PollingCommand"], entry["NextRun"], entry["Timeout"]) == (
+        "snaphold-backup-wait", "7", str(99 + GRACE_SECONDS),
+    )  # fmt: skip
     assert "running" in entry["HumanReadable"]
     following = entry["PollingArgs"]
     declared = next(one for one in integration()["script"]["commands"] if one["name"] == "snaphold-backup-wait")["arguments"]

@@ -6,15 +6,17 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import xsoar_pack
+from snaphold.simulators.faults import Fault
 from snaphold.soar.vendors import VENDORS, adapter_module, brand
 from snaphold.soar.xsoar_vendor import commands_of
 from support.platform_rigs import PagerDutyRig, Rig, ServiceNowRig
-from support.product_access import PRODUCTS, address_of, product, secrets_of, settings_of_product
+from support.product_access import PRODUCTS, product, secrets_of
+from support.product_commands import STEP, later, params_of, starts_asked
 from support.vendor_rigs import ASSET
 from support.xsoar_builds import IMAGE_PYTHONS, image_python, tree, unified
 from support.xsoar_play import SHIM
@@ -126,12 +128,7 @@ def test_what_is_missing_or_wrong_is_named(rig: Rig, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", PRODUCTS)
 def test_a_backup_is_started_once_and_followed_at_the_product_itself(kind: str, version: str, tmp_path: Path) -> None:
     with product(kind, tmp_path) as rig:
-        (url, ca_file), secrets = address_of(rig), secrets_of(rig)
-        params: dict[str, Any] = {
-            "url": url, "username": {"password": secrets["username"]}, "password": {"password": secrets["password"]},
-            "location": rig.location, "ca_certificate": " ".join(Path(ca_file).read_text().split("\n")),
-            "settings": "\n".join(f"{name}={value}" for name, value in settings_of_product(rig).items()),
-        }  # fmt: skip
+        params, secrets = params_of(rig), secrets_of(rig)
 
         def ask(*requests: tuple[str, dict[str, Any]], **changes: Any) -> list[Any]:
             told = [(name if name == "test-module" else f"snaphold-{kind}-{name}", given) for name, given in requests]
@@ -148,7 +145,8 @@ def test_a_backup_is_started_once_and_followed_at_the_product_itself(kind: str, 
         status = ("backup-status", {name: first["Contents"][name] for name in ("asset", "pool", "job")})
         assert ask(status)[0]["Contents"]["state"] == "running"
         rig.let_jobs_end()
-        ended, third = ask(status, start)
+        ended, third, run = ask(status, start, ("backup-run", start[1]))
+        assert (run["Contents"]["job"], run["Contents"]["state"]) == (third["Contents"]["job"], "done")
         assert (ended["Contents"]["state"], ended["Contents"]["restore_point"][:3]) == ("done", "RP-")
         assert (third["Contents"]["job"], rig.started()) == (first["Contents"]["job"], 1)
         second = ask(("backup-start", {"asset": ASSET, "step": "again"}))[0]["Contents"]
@@ -160,3 +158,60 @@ def test_a_backup_is_started_once_and_followed_at_the_product_itself(kind: str, 
         assert "failed" in failed["Contents"]
         (refused,) = ask(start, password={"password": "wrong-secret-3141"})
         assert (refused["Type"], "wrong-secret-3141" in str(refused)) == (4, False)
+
+
+def test_only_what_waits_for_a_backup_polls_and_declares_all_that_polling_adds() -> None:
+    for kind in VENDORS:
+        waits = {f"snaphold-{kind}-backup-run", f"snaphold-{kind}-backup-status"} if VENDORS[kind].storage else set[str]()
+        commands = {one["name"]: one for one in yml(kind)["script"]["commands"]}
+        assert {name for name, one in commands.items() if one.get("polling")} == waits
+        for name, command in commands.items():
+            arguments = {one["name"]: one for one in command["arguments"]}
+            added = {"interval_in_seconds", "timeout_in_seconds", "job_id", "began", "hide_polling_output"}
+            assert added & set(arguments) == (added if name in waits else set())
+            hidden = [one for one in arguments.values() if one.get("hidden")]
+            assert {one["name"] for one in hidden} == ({"job_id", "began", "hide_polling_output"} if name in waits else set())
+            assert not [one for one in hidden if "defaultValue" in one], "any text in it hides the first message"
+        for name in waits:
+            assert {f"Snaphold.Backup.{one}" for one in ("asset", "pool", "job", "state", "restore_point")} <= {
+                output["contextPath"] for output in commands[name]["outputs"]
+            }
+        if waits:
+            run, status = commands[f"snaphold-{kind}-backup-run"], commands[f"snaphold-{kind}-backup-status"]
+            assert (run["execution"], "execution" in status) == (True, False)
+            (polling,) = [one for one in status["arguments"] if one["name"] == "polling"]
+            assert (polling["predefined"], polling["defaultValue"]) == (["true", "false"], "false")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", PRODUCTS)
+def test_a_backup_is_polled_to_its_end_each_turn_in_a_container_of_its_own(kind: str, tmp_path: Path) -> None:
+    with product(kind, tmp_path) as rig:
+        params, secret, python = params_of(rig), secrets_of(rig)["password"], image_python(IMAGE_PYTHONS[-1])
+        name = f"snaphold-{kind}-backup-run"
+        declared = next(one for one in yml(kind)["script"]["commands"] if one["name"] == name)["arguments"]
+
+        def turn(given: dict[str, Any]) -> dict[str, Any]:
+            (entry,) = play(kind, params, [secret], python, tmp_path, [(name, given)])
+            assert set(entry.get("PollingArgs", {})) <= {one["name"] for one in declared}
+            return entry
+
+        first = turn({**STEP, "interval_in_seconds": "9", "timeout_in_seconds": "600"})
+        assert (first["PollingCommand"], first["NextRun"]) == (name, "9")
+        job = first["PollingArgs"]["job_id"]
+        second = turn(first["PollingArgs"])
+        late = turn(later(second["PollingArgs"], 601))
+        assert (late["Type"], f"job {job} still runs" in late["Contents"]) == (4, True)
+        rig.let_jobs_end()
+        ended = turn(second["PollingArgs"])
+        assert (ended["Contents"]["state"], ended["Contents"]["job"]) == ("done", job)
+        assert (rig.started(), starts_asked(rig)) == (1, 1)
+        server = cast("Any", rig).server
+        server.faults.switch_on(
+            Fault("reset_after", 1, "POST", {"veeam": "/api/v1/jobs/"}.get(kind, "/webconsole/api/CreateTask"))
+        )
+        lost = turn({**STEP, "step": "main.again"})
+        assert (lost["PollingArgs"]["job_id"] != job, rig.started(), starts_asked(rig)) == (True, 2, 2)
+        rig.let_jobs_end(well=False)
+        failed = turn(lost["PollingArgs"])
+        assert (failed["Type"], "the backup failed" in failed["Contents"], rig.started()) == (4, True, 2)

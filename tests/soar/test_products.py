@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from snaphold.errors import InputError, SnapholdError
+from snaphold.simulators.faults import FOR_EVER, Fault
 from snaphold.soar.products import POOL
 from snaphold.soar.shuffle_vendor import answer_vendor
 from snaphold.soar.vendors import Direct, actions_of, read_settings
 from support.product_access import PRODUCTS, address_of, product, secrets_of, settings_of_product
+from support.quick_retries import no_pauses
 from support.vendor_rigs import ASSET, INCIDENT, KEY, VendorRig
 
 STEP = {"snaphold_incident": INCIDENT, "snaphold_step": "save", "snaphold_justification": "An exercise"}
@@ -108,4 +110,61 @@ def test_a_method_of_shuffle_starts_once_and_a_status_needs_the_incident(rig: Ve
     assert "no incident is named" in str(answer_vendor(rig.kind, "backup_status", job))
     rig.let_jobs_end(well=False)
     failed = answer_vendor(rig.kind, "backup_status", {**job, **STEP})
-    assert (failed["success"], failed["way"], failed["state"]) == (False, "error", "failed")
+    assert (failed["success"], failed["way"], failed["state"], failed["job"]) == (False, "error", "failed", first["job"])
+    assert f"job {first['job']}" in failed["why"]
+
+
+def shuffle_access(rig: VendorRig) -> dict[str, str]:
+    url, ca_file = address_of(rig)
+    settings = ",".join(f"{name}={value}" for name, value in settings_of_product(rig).items())
+    return {"url": url, **secrets_of(rig), "ca_file": ca_file, "location": rig.location, "settings": settings}
+
+
+def shuffle_question(rig: VendorRig, **changes: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """Start a backup; return what a question about it is given, and the answer of the start."""
+    started = answer_vendor(rig.kind, "backup_start", {**shuffle_access(rig), **STEP, "asset": ASSET})
+    told = {name: started[name] for name in ("asset", "pool", "job")}
+    deadline = {"snaphold_asked_at": started["asked_at"], "snaphold_within": "6h"}
+    return {**shuffle_access(rig), "snaphold_incident": INCIDENT, **told, **deadline, **changes}, started
+
+
+def test_shuffle_is_told_whether_to_ask_again_to_go_on_or_to_stop(rig: VendorRig) -> None:
+    question, started = shuffle_question(rig)
+    running = [answer_vendor(rig.kind, "backup_status", question) for _ in range(2)]
+    assert [(one["success"], one["way"], one["state"]) for one in running] == [(True, "waiting", "running")] * 2
+    rig.let_jobs_end()
+    ended = answer_vendor(rig.kind, "backup_status", question)
+    assert (ended["success"], ended["way"], ended["state"], ended["job"]) == (True, "next", "done", started["job"])
+    assert rig.started() == 1
+
+
+def test_a_backup_that_is_late_on_shuffle_is_unknown_and_names_its_job(rig: VendorRig) -> None:
+    question, started = shuffle_question(rig, snaphold_asked_at="2020-01-01T00:00:00.000Z")
+    late = answer_vendor(rig.kind, "backup_status", question)
+    assert (late["success"], late["way"], late["outcome"], late["job"]) == (False, "error", "unknown", started["job"])
+    assert "was not done within 6h" in late["why"]
+    assert f"job {started['job']} still runs" in late["why"]
+    rig.let_jobs_end()
+    assert answer_vendor(rig.kind, "backup_status", question)["way"] == "next", "it ended, so it is not late"
+
+
+@pytest.mark.parametrize("changes", [{"snaphold_within": ""}, {"snaphold_asked_at": "yesterday"}, {"snaphold_within": "soon"}])
+def test_half_a_deadline_is_refused(rig: VendorRig, changes: dict[str, str]) -> None:
+    question, _ = shuffle_question(rig, **changes)
+    refused = answer_vendor(rig.kind, "backup_status", question)
+    assert (refused["success"], "are no deadline" in refused["why"]) == (False, True)
+
+
+def test_a_question_without_an_answer_is_asked_again_on_shuffle_until_it_is_late(
+    rig: VendorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_pauses(monkeypatch)
+    question, started = shuffle_question(rig)
+    cast("Any", rig).server.faults.switch_on(Fault("reset_before", FOR_EVER))
+    silent = answer_vendor(rig.kind, "backup_status", question)
+    assert (silent["success"], silent["way"], silent["job"]) == (True, "waiting", started["job"])
+    late = answer_vendor(rig.kind, "backup_status", {**question, "snaphold_asked_at": "2020-01-01T00:00:00.000Z"})
+    assert (late["success"], late["outcome"]) == (False, "unknown")
+    assert f"job {started['job']} ran on when it last answered; now it does not" in late["why"]
+    endless = answer_vendor(rig.kind, "backup_status", {**question, "snaphold_asked_at": "", "snaphold_within": ""})
+    assert (endless["success"], f"job {started['job']}" in endless["why"]) == (False, True)

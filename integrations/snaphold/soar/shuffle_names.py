@@ -47,6 +47,11 @@ STEP = (
     Parameter("snaphold_justification", "Why it is done.", "Ransomware, INC-2026-0042"),
 )
 """What a method of a vendor's own app is told besides the input of its action."""
+WAIT = (
+    Parameter("snaphold_asked_at", "When the backup was started, as backup_start says in asked_at.", "2026-11-23T01:00:00.000Z"),
+    Parameter("snaphold_within", "After this long from then, a backup that still runs is an error.", "6h"),
+)
+"""What the question about a backup of a vendor's own app is told besides: its deadline."""
 CHECK = Method("check_connection", "Signs in and says what the account may not do", (Parameter("note", "Any text.", "check"),))
 """The method of a vendor's own app that is no action."""
 POLL_PARAMETERS = (

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from snaphold.action import AnyAction, Effect
-from snaphold.errors import InputError, SnapholdError, TimedOutError
+from snaphold.clock import format_time, parse_duration, parse_time
+from snaphold.errors import InputError, ProviderError, SnapholdError, TimedOutError
 from snaphold.execute import action_key
 from snaphold.recorded import redact_document
 from snaphold.secrets import redact
-from snaphold.soar.answers import Job
-from snaphold.soar.shuffle_names import CHECK, STEP, method_name
-from snaphold.soar.shuffle_step import failure
+from snaphold.soar.answers import DONE, RUNNING, Job
+from snaphold.soar.followed import START, STATUS, end_error, late_error, naming_job, standing_of
+from snaphold.soar.shuffle_names import CHECK, STEP, WAIT, Parameter, method_name
+from snaphold.soar.shuffle_step import NEXT, WAITING, failure, waiting
 from snaphold.soar.shuffle_values import plain_text, read_given, shown
 from snaphold.soar.vendors import VENDORS, Direct, actions_of, left_out, read_settings
 
@@ -26,6 +28,7 @@ ANSWER_WAIT = timedelta(seconds=8)
 CALL_SECONDS = 24.0
 """The longest that an action may take with all its repeats; Shuffle gives it 30 s."""
 _NOT_NAMED = "not-named"
+_LATE = "look at it in the product, or ask again with a longer time; do not start another"
 _at_work: set[tuple[str, str, str]] = set()
 _lock = threading.Lock()
 
@@ -39,6 +42,11 @@ def settings_of(kind: str) -> tuple[str, ...]:
 def methods_of(kind: str) -> dict[str, AnyAction]:
     """Return the action of every method of a vendor's app, but for the check of the connection."""
     return {method_name(name): entry for name, entry in actions_of(kind).items()}
+
+
+def controls_of(entry: AnyAction) -> tuple[Parameter, ...]:
+    """Return the parameters of a method besides the inputs of its action."""
+    return (*STEP, *WAIT) if entry.name == STATUS else STEP
 
 
 def connect(kind: str, settings: Mapping[str, str]) -> Direct:
@@ -80,6 +88,8 @@ def _act(direct: Direct, method: str, given: Mapping[str, Any], seconds: float) 
             raise InputError("no incident is named", "reference and snaphold_incident are empty", "give one of them")
         if not incident and "job" in entry.request.model_fields:
             raise InputError("no incident is named", "a job belongs to one", "give the snaphold_incident of the start")
+        if entry.name == STATUS:
+            return _followed(direct, given, request, incident, seconds)
         return _told(_within(seconds, entry.name, lambda: direct.call(entry.name, request, incident=incident or _NOT_NAMED)))
     if not incident or not step:
         raise InputError(f"{entry.name} changes something, so it needs snaphold_incident and snaphold_step",
@@ -98,7 +108,44 @@ def _act(direct: Direct, method: str, given: Mapping[str, Any], seconds: float) 
             with _lock:
                 _at_work.discard(mark)
 
-    return _told(_within(seconds, entry.name, call))
+    asked_at = {"asked_at": format_time(direct.clock.now())} if entry.name == START else {}
+    return {**_told(_within(seconds, entry.name, call)), **asked_at}
+
+
+def _followed(
+    direct: Direct, given: Mapping[str, Any], request: Mapping[str, Any], incident: str, seconds: float
+) -> dict[str, Any]:
+    """Return where a backup stands; `way` says what to do: next, waiting (ask again), or error, also when it is late."""
+    job, told = str(request.get("job", "")), {name: request.get(name, "") for name in ("asset", "pool", "job")}
+    late, within = _deadline(given)
+    is_late = late is not None and direct.clock.now() >= late
+    try:
+        answer = _within(seconds, STATUS, lambda: direct.call(STATUS, request, incident=incident))
+    except SnapholdError as error:
+        silent = isinstance(error, TimedOutError) or (isinstance(error, ProviderError) and error.retryable)
+        if not silent or late is None:
+            return {**failure(naming_job(error, job)), **told}
+        if is_late:
+            return {**failure(late_error(job, within, _LATE, error)), **told}
+        return {**waiting(f"the question about the job got no answer: {error.what}"), **told}
+    standing = standing_of(answer)
+    if standing == RUNNING and is_late:
+        return {**shown(answer), **failure(late_error(job, within, _LATE)), **told}
+    if standing in (RUNNING, DONE):
+        return {**shown(answer), **told, "success": True, "way": WAITING if standing == RUNNING else NEXT}
+    return {**shown(answer), **failure(end_error(answer, job)), **told}
+
+
+def _deadline(given: Mapping[str, Any]) -> tuple[datetime | None, str]:
+    """Return when a backup is late, None when nothing was said of it, and the time that it has. Raises InputError."""
+    asked_at, within = (plain_text(given.get(one.name, "")).strip() for one in WAIT)
+    if not asked_at and not within:
+        return None, ""
+    try:
+        return parse_time(asked_at) + parse_duration(within), within
+    except ValueError as error:
+        names = " and ".join(one.name for one in WAIT)
+        raise InputError(f"{names} are no deadline", str(error), "give both: asked_at of backup_start, and e.g. 6h") from error
 
 
 def _within(seconds: float, what: str, work: Callable[[], Any]) -> Any:

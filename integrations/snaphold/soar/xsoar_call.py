@@ -30,6 +30,8 @@ MANUAL = "war-room"
 INTERVAL_SECONDS, TIMEOUT_SECONDS = 30, 21600
 """XSOAR's own timeout of ten minutes is too short for a backup."""
 SHORTEST_INTERVAL, LONGEST_TIMEOUT = 5, 7 * 86400
+GRACE_SECONDS = 120
+"""XSOAR's own timer runs so much longer than ours: its message would not say what may still be at work."""
 UNTIL, FAIL = '$result.state == "done"', '$result.state == "failed"'
 _ITEM = re.compile(r"\[([^\]]*)\]")
 _PRINTABLE = re.compile(r"[\x21-\x7e]*")
@@ -117,12 +119,12 @@ def run_action(use: Use) -> Any:
         except ProviderError as error:
             if not job or not error.retryable:
                 raise
-            return _again(use, arguments, f"The question got no answer and is asked again. {error_text(error)}")
+            return again(use, arguments, f"The question got no answer and is asked again. {error_text(error)}")
         if isinstance(answer, Job) and answer.state == RUNNING:
-            return _again(use, {**arguments, "job_id": answer.id}, f"The Snaphold service works on it as job {plain(answer.id)}.")
-        return use.server.PollResult(response=finish(use, _ended(answer)))
+            return again(use, {**arguments, "job_id": answer.id}, f"The Snaphold service works on it as job {plain(answer.id)}.")
+        return use.server.PollResult(response=finish(use, ended(answer)))
 
-    return _polled(use, turn)
+    return polled(use, turn)
 
 
 def run_wait(use: Use) -> Any:
@@ -131,11 +133,11 @@ def run_wait(use: Use) -> Any:
 
     def turn(arguments: dict[str, Any]) -> Any:
         try:
-            output = _ended(use.call())
+            output = ended(use.call())
         except ProviderError as error:
             if not error.retryable:
                 raise
-            return _again(use, arguments, f"The question got no answer and is asked again. {error_text(error)}")
+            return again(use, arguments, f"The question got no answer and is asked again. {error_text(error)}")
         values = with_result({}, output)
         failed, done = holds(fail, values), holds(until, values)
         if failed:
@@ -143,13 +145,16 @@ def run_wait(use: Use) -> Any:
             raise ProviderError("the job failed", told or f"{fail} holds", "look at the job, then decide what to do")
         if done:
             return use.server.PollResult(response=finish(use, output))
-        return _again(use, arguments, result_text(f"{use.entry.title}, so far", output))
+        return again(use, arguments, result_text(f"{use.entry.title}, so far", output))
 
-    return _polled(use, turn)
+    return polled(use, turn)
 
 
-def finish(use: Use, output: dict[str, Any]) -> Any:
-    """Return a result for the war room and the context. Raises when it is no success, or lacks what the step needs."""
+def finish(use: Use, output: dict[str, Any], title: str = "") -> Any:
+    """Return a result for the war room and the context. Raises when it is no success, or lacks what the step needs.
+
+    `title` stands over it; left out, it is the action's.
+    """
     output = redact_document(output)
     findings = "; ".join(findings_of(output))
     if output["outcome"] == Outcome.UNKNOWN.value:
@@ -157,13 +162,17 @@ def finish(use: Use, output: dict[str, Any]) -> Any:
     if output["outcome"] not in GOOD:
         raise ProviderError(f"{use.entry.name} failed", findings or None, "mend the cause, then run the step again")
     _check_expected(use, output)
+    shown = result_text(title or use.entry.title, output)
+    return use.server.CommandResults(outputs=context_of(use, output), readable_output=shown, raw_response=output)
+
+
+def context_of(use: Use, output: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a command writes into the context: for people, and for the playbook's step when one was given."""
     shown = {"command": use.server.demisto.command(), "step": use.step, **output}
     context: dict[str, Any] = {_key(names.context_prefix(use.entry.name), "command", "step"): shown}
     if use.arguments.get("step"):
         context |= step_context(use.step, output)
-    return use.server.CommandResults(
-        outputs=context, readable_output=result_text(use.entry.title, output), raw_response=output
-    )  # fmt: skip
+    return context
 
 
 def step_context(step: str, output: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,31 +185,37 @@ def _key(path: str, *fields: str) -> str:
     return f"{path}({' && '.join(f'val.{name} && val.{name} == obj.{name}' for name in fields)})"
 
 
-def _polled(use: Use, turn: Callable[[dict[str, Any]], Any]) -> Any:
+def polled(use: Use, turn: Callable[[dict[str, Any]], Any]) -> Any:
     """Run a turn under XSOAR's schedule. The decorator is made here, because it fixes interval and timeout."""
     interval = whole_number(use.arguments, "interval_in_seconds", INTERVAL_SECONDS, 1, LONGEST_TIMEOUT)
     began = str(use.arguments.get("began") or time.time())
-    left = _timeout(use) - (time.time() - _number(began))
+    left = timeout_of(use) - (time.time() - _number(began))
     decorate = use.server.polling_function(
         name=use.server.demisto.command(),
         interval=int(max(min(interval, left), SHORTEST_INTERVAL)),
-        timeout=_timeout(use),
+        timeout=timeout_of(use) + GRACE_SECONDS,
         requires_polling_arg=False,
     )
     return decorate(turn)({**use.arguments, "began": began})
 
 
-def _again(use: Use, arguments: dict[str, Any], shown: str) -> Any:
-    """Return the answer that asks for another turn, or raise TimedOutError when the time is over."""
-    if time.time() - _number(str(arguments["began"])) >= _timeout(use):
-        raise TimedOutError(
-            f"{use.entry.name} was not done within {_timeout(use)} seconds", "it may still be at work", "look it up, then decide"
+def again(
+    use: Use, arguments: dict[str, Any], shown: str, *, late: TimedOutError | None = None, outputs: dict[str, Any] | None = None
+) -> Any:
+    """Return the answer that asks for another turn; raise `late`, or what says the same, when the time is over."""
+    if time.time() - _number(str(arguments["began"])) >= timeout_of(use):
+        job = plain(arguments.get("job_id") or arguments.get("job") or "")
+        raise late or TimedOutError(
+            f"{use.entry.name} was not done within {timeout_of(use)} seconds",
+            f"job {job} may still be at work" if job else "it may still be at work",
+            "look it up, then decide",
         )
-    partial = use.server.CommandResults(readable_output=shown)
+    partial = use.server.CommandResults(readable_output=shown, outputs=outputs)
     return use.server.PollResult(response=None, continue_to_poll=True, args_for_next_run=arguments, partial_result=partial)
 
 
-def _timeout(use: Use) -> int:
+def timeout_of(use: Use) -> int:
+    """Return after how many seconds a command is not asked again."""
     return whole_number(use.arguments, "timeout_in_seconds", TIMEOUT_SECONDS, 1, LONGEST_TIMEOUT)
 
 
@@ -211,7 +226,8 @@ def _number(text: str) -> float:
         raise InputError("the argument began is not a time", do="leave it out; polling sets it") from error
 
 
-def _ended(answer: dict[str, Any] | Job) -> dict[str, Any]:
+def ended(answer: dict[str, Any] | Job) -> dict[str, Any]:
+    """Return the result of work that has ended. Raises its error when it has one."""
     if not isinstance(answer, Job):
         return answer
     if answer.error is not None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from snaphold.action import AnyAction
 from snaphold.errors import InputError
+from snaphold.soar.followed import RUN, START, STATUS
 from snaphold.soar.vendors import VENDORS, Direct, actions_of, read_settings
 from snaphold.soar.xsoar import certificate_file, serve
 from snaphold.soar.xsoar_server import Server
@@ -19,8 +20,20 @@ def command_name(kind: str, action: str) -> str:
 
 
 def commands_of(kind: str) -> dict[str, AnyAction]:
-    """Return the action of every command of a vendor's integration."""
-    return {command_name(kind, name): entry for name, entry in actions_of(kind).items()}
+    """Return the action of every command of a vendor's integration, in order of command.
+
+    Of a backup product, `backup-run` begins with backup.start.
+    """
+    actions = actions_of(kind)
+    found = {command_name(kind, name): entry for name, entry in actions.items()}
+    if VENDORS[kind].storage:
+        found[command_name(kind, RUN)] = actions[START]
+    return dict(sorted(found.items()))
+
+
+def polls(kind: str, command: str) -> bool:
+    """Return whether a command goes on by XSOAR's own schedule until its job has ended."""
+    return command in (command_name(kind, RUN), command_name(kind, STATUS))
 
 
 def run(given: Mapping[str, Any], items: Mapping[str, Any]) -> None:
@@ -36,7 +49,13 @@ def run(given: Mapping[str, Any], items: Mapping[str, Any]) -> None:
         entry = commands_of(kind).get(command)
         if entry is None:
             raise InputError(f"there is no command {command!r}", None, "update the pack")
-        return run_action(Use(server, direct, entry, server.demisto.args() or {}))
+        use = Use(server, direct, entry, server.demisto.args() or {})
+        if not polls(kind, command):
+            return run_action(use)
+        from snaphold.soar.xsoar_follow import run_backup, show_status
+
+        follow = show_status if entry.name == STATUS else run_backup
+        return follow(use, command_name(kind, STATUS))
 
     serve(given, items, dispatch)
 
