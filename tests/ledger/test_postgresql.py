@@ -215,13 +215,13 @@ def _drive(url: str, **values: Any) -> None:
 
 
 def test_a_claim_of_a_run_is_taken_over_as_soon_as_another_worker_has_the_run(url: str, ledger: DatabaseLedger) -> None:
-    first = ledger.guarded(lambda _: None, Tenant("R", 1).name)
+    first = ledger.guarded(None, Tenant("R", 1).name)
     _drive(url)
     first.claim(note("k"), lease_seconds=900)
     with pytest.raises(BusyError, match="being worked on"):
         ledger.claim(note("k"), lease_seconds=900)
     _drive(url, fence=2, worker="w2")
-    second = ledger.guarded(lambda _: None, Tenant("R", 2).name)
+    second = ledger.guarded(None, Tenant("R", 2).name)
     assert second.claim(note("k"), lease_seconds=900).state is ClaimState.TAKEN_OVER
     _drive(url, fence=2, worker=None, state="ended")
     with pytest.raises(BusyError, match="being worked on"):

@@ -7,7 +7,7 @@ here is made under the ledger's write lock, so that each write was made either w
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -20,6 +20,7 @@ from snaphold.errors import BusyError, InputError, LedgerError
 from snaphold.ledger.chain import add_entry
 from snaphold.ledger.database import DatabaseLedger
 from snaphold.ledger.entry import Event, NewEntry, digest
+from snaphold.ledger.opening import Guard
 from snaphold.ledger.owner import Tenant
 from snaphold.ledger.schema import tenure, worker
 
@@ -82,7 +83,7 @@ def take_next(ledger: DatabaseLedger, by: str) -> Taken | None:
         is_waiting = sa.and_(columns.state == State.WAITING.value, sa.or_(columns.woken, columns.wake_at <= now))
         return sa.or_(columns.state == State.WANTED.value, is_waiting)
 
-    with ledger.reading() as connection:  # nearly always there is nothing, and then nobody waits for the write lock
+    with ledger.looking() as connection:  # nearly always there is nothing, and then nobody waits for the write lock
         if connection.execute(sa.select(columns.run).where(due(milliseconds(ledger.now(connection)))).limit(1)).first() is None:
             return None
     with ledger.writing() as connection:
@@ -130,18 +131,13 @@ def hand_to_workers(ledger: DatabaseLedger, run: str) -> bool:
         return connection.execute(change.values(**values)).rowcount == 1
 
 
-def guard_of(taken: Taken) -> Callable[[sa.Connection], None]:
+_MINE = "exists (select 1 from tenure where run = :tenure_run and fence = :tenure_fence and worker = :tenure_worker)"
+
+
+def guard_of(taken: Taken) -> Guard:
     """Return the check that stands before every write of a run: it leaves the run when another worker has taken it."""
-    columns = tenure.c
-    mine = sa.select(columns.run).where(
-        columns.run == taken.tenant.run, columns.fence == taken.tenant.fence, columns.worker == taken.worker
-    )
-
-    def check(connection: sa.Connection) -> None:
-        if connection.execute(mine).first() is None:
-            raise RunLeftError(cause=_lost(taken.tenant.run, taken.worker))
-
-    return check
+    values = {"tenure_run": taken.tenant.run, "tenure_fence": taken.tenant.fence, "tenure_worker": taken.worker}
+    return Guard(_MINE, values, lambda: RunLeftError(cause=_lost(taken.tenant.run, taken.worker)))
 
 
 def let_go(ledger: DatabaseLedger, taken: Taken, state: State, *, again_in: timedelta | None = None) -> bool:
@@ -167,7 +163,7 @@ def wake(ledger: DatabaseLedger, run: str) -> None:
 def take_calls(ledger: DatabaseLedger, by: str) -> list[str]:
     """Return the runs of a worker that were woken since it asked last."""
     mine = (tenure.c.worker == by, tenure.c.woken)
-    with ledger.reading() as connection:
+    with ledger.looking() as connection:
         if connection.execute(sa.select(tenure.c.run).where(*mine).limit(1)).first() is None:
             return []
     with ledger.writing() as connection:
@@ -184,7 +180,7 @@ def close_tenure(ledger: DatabaseLedger, run: str) -> None:
 def driver_of(ledger: DatabaseLedger, run: str) -> str | None:
     """Return the living worker that drives a run, or None."""
     joined = sa.select(tenure.c.worker).join(worker, worker.c.id == tenure.c.worker)
-    with ledger.reading() as connection:
+    with ledger.looking() as connection:
         now = milliseconds(ledger.now(connection))
         alive = (worker.c.state.in_(LIVE), worker.c.alive_until > now)
         return connection.execute(joined.where(tenure.c.run == run, *alive)).scalar_one_or_none()
@@ -193,7 +189,7 @@ def driver_of(ledger: DatabaseLedger, run: str) -> str | None:
 def count_waiting(ledger: DatabaseLedger) -> int:
     """Return how many runs stand ready for a worker and nobody has taken them."""
     wanted = sa.select(sa.func.count()).select_from(tenure).where(tenure.c.state == State.WANTED.value)
-    with ledger.reading() as connection:
+    with ledger.looking() as connection:
         return int(connection.execute(wanted).scalar_one())
 
 

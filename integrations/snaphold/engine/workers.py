@@ -73,7 +73,7 @@ def sweep(ledger: DatabaseLedger) -> list[Orphan]:
     All of it is one transaction under the ledger's write lock: of two that sweep at once the second finds nothing.
     """
     overdue = (worker.c.state.in_(LIVE),)
-    with ledger.reading() as connection:
+    with ledger.looking() as connection:
         now = milliseconds(ledger.now(connection))
         if connection.execute(sa.select(worker.c.id).where(*overdue, worker.c.alive_until < now).limit(1)).first() is None:
             return []
@@ -90,7 +90,7 @@ def sweep(ledger: DatabaseLedger) -> list[Orphan]:
 def list_workers(ledger: DatabaseLedger) -> list[WorkerLine]:
     """Return every worker that was ever there, the newest last."""
     runs = sa.select(sa.func.count()).where(tenure.c.worker == worker.c.id).scalar_subquery()
-    with ledger.reading() as connection:
+    with ledger.looking() as connection:
         rows = connection.execute(sa.select(worker, runs.label("runs")).order_by(worker.c.started_at, worker.c.id))
         return [
             WorkerLine(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from snaphold.errors import BusyError, InputError
 from snaphold.ledger import schema
+from snaphold.ledger.chain import Along
 from snaphold.ledger.entry import canonical, digest
 from snaphold.ledger.ledger import Claim, ClaimState
 from snaphold.ledger.owner import current_owner, is_provably_dead, read_tenant
@@ -44,11 +45,14 @@ class Stored:
 
 def find(connection: sa.Connection, key: str) -> Stored | None:
     """Return the claim under a key, or None."""
-    row = connection.execute(sa.select(schema.claim).where(schema.claim.c.key == key)).mappings().first()
-    if row is None:
-        return None
-    fields: dict[str, Any] = {**row, "result": None if row["result"] is None else json.loads(row["result"])}
-    return Stored(**fields)
+    row = connection.execute(sa.select(schema.claim).where(schema.claim.c.key == key)).first()
+    return None if row is None else read_row(row)
+
+
+def read_row(row: sa.Row[Any]) -> Stored:
+    """Return the claim that stands in the columns of a row."""
+    result = None if row.result is None else json.loads(row.result)
+    return Stored(row.key, row.inputs_digest, row.state, row.fence, row.owner, row.lease_until, result)
 
 
 def has_lost_its_owner(connection: sa.Connection, found: Stored) -> bool:
@@ -88,16 +92,33 @@ def decide(found: Stored | None, inputs_digest: str, now: int, *, reopen_failed:
     return Step.TAKE_OVER
 
 
-def open_claim(connection: sa.Connection, found: Stored | None, new: Stored) -> None:
-    """Write the claim `new` in place of `found`. Raises BusyError when somebody was faster."""
-    values = {**vars(new), "result": None}
+_OPEN = """insert into claim (key, inputs_digest, state, fence, owner, lease_until)
+values (:key, :inputs_digest, :state, :fence, :owner, :lease_until)"""
+_OPEN_AGAIN = """update claim set inputs_digest = :inputs_digest, state = :state, fence = :fence, owner = :owner,
+  lease_until = :lease_until, result = null
+where key = :key and fence = :found_fence and state = :found_state"""
+_SETTLE = "update claim set state = :outcome, result = :result where key = :key and fence = :fence and state = :intent"
+
+
+def opening(found: Stored | None, new: Stored) -> Along:
+    """Return the change that writes the claim `new` in place of `found`. Refused with BusyError when somebody was faster."""
+    values = {name: value for name, value in vars(new).items() if name != "result"}
     if found is None:
-        connection.execute(sa.insert(schema.claim), values)
-        return
-    columns = schema.claim.c
-    same = (columns.key == found.key, columns.fence == found.fence, columns.state == found.state)
-    if connection.execute(sa.update(schema.claim).where(*same).values(values)).rowcount != 1:
-        raise stale(found.key)
+        return Along(_OPEN, values, lambda: stale(new.key))
+    same = {"found_fence": found.fence, "found_state": found.state}
+    return Along(_OPEN_AGAIN, {**values, **same}, lambda: stale(new.key))
+
+
+def settling(found: Stored | None, claim: Claim, outcome: str, result: dict[str, Any]) -> tuple[Along, Stored]:
+    """Return the change that settles a claim that is still ours and open, and the claim as it is then.
+
+    Raises BusyError when the claim was taken over or settled by another; the change is refused with it then too.
+    """
+    if found is None or (found.fence, found.state) != (claim.fence, INTENT):
+        raise stale(claim.key)
+    text = canonical(result)
+    values = {"outcome": outcome, "result": text, "key": claim.key, "fence": claim.fence, "intent": INTENT}
+    return Along(_SETTLE, values, lambda: stale(claim.key)), replace(found, state=outcome, result=json.loads(text))
 
 
 def fresh(key: str, inputs_digest: str, fence: int, lease_until: int, owner: str = "") -> Stored:
@@ -130,11 +151,6 @@ def change_name(stored: Stored) -> str:
 def claim_digest(inputs_digest: str, state: str, fence: int, result: Any) -> str:
     """Return the SHA-256 (hex) of what a claim says for good."""
     return digest({"inputs_digest": inputs_digest, "state": state, "fence": fence, "result": result})
-
-
-def encode(result: dict[str, Any] | None) -> str | None:
-    """Return a result as it is stored."""
-    return None if result is None else canonical(result)
 
 
 CLAIMED = {Step.NEW: ClaimState.FRESH, Step.REOPEN: ClaimState.FRESH, Step.TAKE_OVER: ClaimState.TAKEN_OVER}

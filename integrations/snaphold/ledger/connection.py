@@ -23,7 +23,7 @@ from snaphold.ledger.schema import APPLICATION_ID, SCHEMA_VERSION, TRIGGERS, met
 BUSY_SECONDS = 30.0
 """How long a write waits for other writers; each holds the file for about a millisecond."""
 _OPEN_PAUSE_SECONDS = 0.02
-_WRITES = "snaphold_writes"
+_WRITES, _LOOKS = "snaphold_writes", "snaphold_looks"
 
 
 class SqliteStore:
@@ -43,11 +43,19 @@ class SqliteStore:
         """See `Store.reading`."""
         return reading(self.engine, self.path)
 
+    def looking(self) -> AbstractContextManager[sa.Connection]:
+        """See `Store.looking`."""
+        return looking(self.engine, self.path)
+
     def turn(self, path: Path) -> AbstractContextManager[None]:
         """See `Store.turn`; the lock is the kernel's, on the file `path`."""
         from snaphold.engine.locks import exclusively
 
         return exclusively(path)
+
+    def time_sql(self, clock: Clock) -> str:
+        """See `Store.time_sql`."""
+        return ""
 
     def now(self, connection: sa.Connection, clock: Clock) -> datetime:
         """See `Store.now`; all processes are on one machine, so its clock is everybody's."""
@@ -97,6 +105,13 @@ def writing(engine: sa.Engine, path: Path) -> Generator[sa.Connection, None, Non
 def reading(engine: sa.Engine, path: Path) -> Generator[sa.Connection, None, None]:
     """Open a transaction that sees one state of the ledger and stops nobody from writing."""
     with told(path), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def looking(engine: sa.Engine, path: Path) -> Generator[sa.Connection, None, None]:
+    """Open a connection without a transaction: each statement by itself sees one state."""
+    with told(path), engine.connect().execution_options(**{_LOOKS: True}) as connection:
         yield connection
 
 
@@ -172,8 +187,9 @@ def _mode(path: Path, read_only: bool) -> str:
 
 
 def _begin(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get(_LOOKS):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES) else "BEGIN")
 
 
 def _prepare(engine: sa.Engine, path: Path, busy_seconds: float) -> None:

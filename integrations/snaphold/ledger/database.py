@@ -19,20 +19,17 @@ from snaphold.config import Configuration
 from snaphold.domain.value import Value
 from snaphold.errors import InputError, LedgerError
 from snaphold.ledger import claims, registers, schema
-from snaphold.ledger.chain import add_entry, plain
+from snaphold.ledger.chain import Along, add_entry, plain
 from snaphold.ledger.connection import BUSY_SECONDS, SqliteStore
 from snaphold.ledger.entry import Entry, Event, NewEntry
 from snaphold.ledger.ledger import Claim, ClaimState, Record
+from snaphold.ledger.opening import Guard, Opening, look
 from snaphold.ledger.store import Store
 
 FILE_NAME = "ledger.sqlite"
 _ROWS_AT_ONCE = 500
-Guard = Callable[[sa.Connection], None]
-"""Called inside a write's transaction, before anything else; raises when this writer may not write."""
-
-
-def _everybody(_connection: sa.Connection) -> None:
-    """Let everybody write."""
+Also = Callable[[sa.Connection], None]
+"""What a module of the ledger's own writes in the transaction of an entry."""
 
 
 def ledger_path(configuration: Configuration) -> Path:
@@ -53,7 +50,7 @@ class DatabaseLedger:
         # Threads of one process queue here: SQLite's own waiting sleeps in growing steps and is unfair, and threads that
         # wait for PostgreSQL's lock would take every connection of the process.
         self._turn = threading.RLock()
-        self._guard: Guard = _everybody
+        self._guard: Guard | None = None
         self._owner = ""
 
     @classmethod
@@ -76,8 +73,8 @@ class DatabaseLedger:
         ledger._use(store, clock)
         return ledger
 
-    def guarded(self, guard: Guard, owner: str) -> DatabaseLedger:
-        """Return this ledger for one owner: `guard` is called at the start of every write and raises when it may not.
+    def guarded(self, guard: Guard | None, owner: str) -> DatabaseLedger:
+        """Return this ledger for one owner: `guard` is asked at the start of every write, and refuses those that may not.
 
         `owner` stands in the claims that are made, in the place of this process.
         """
@@ -97,15 +94,16 @@ class DatabaseLedger:
         """Close the database."""
         self._own_store().close()
 
-    def append(self, entry: NewEntry, records: list[Value] | None = None, *, also: Guard | None = None) -> Entry:
+    def append(self, entry: NewEntry, records: list[Value] | None = None, *, also: Also | None = None) -> Entry:
         """Chain an entry and write the register records in the same transaction; return the entry.
 
         `also` is called in that transaction, for what the ledger's own modules write besides.
         """
-        with self.writing() as connection:
+        with self._opened() as (connection, opening):
             if also is not None:
                 also(connection)
-            return self._record(connection, entry, records or [])
+            # What is written besides may have its own entries, so the last one is looked up again then.
+            return self._record(connection, opening, entry, records or [], after=None if also else opening.head)
 
     def claim(self, entry: NewEntry, *, lease_seconds: float, reopen_failed: bool = False) -> Claim:
         """Write the intent `entry` under `entry.key`, or say what is there already.
@@ -116,9 +114,8 @@ class DatabaseLedger:
         """
         if not entry.key or not entry.inputs_digest:
             raise InputError("a claim needs a key and the digest of its input")
-        with self.writing() as connection:
-            now = self.now(connection)
-            found = claims.find(connection, entry.key)
+        with self._opened(entry.key) as (connection, opening):
+            now, found = opening.now, opening.found
             lost = found is not None and claims.has_lost_its_owner(connection, found)
             step = claims.decide(found, entry.inputs_digest, _milliseconds(now), reopen_failed=reopen_failed, lost=lost)
             if found is not None and step is claims.Step.NOTHING:
@@ -126,9 +123,9 @@ class DatabaseLedger:
             fence = found.fence + 1 if found else 1
             until = _milliseconds(now) + _lease(lease_seconds)
             new = claims.fresh(entry.key, entry.inputs_digest, fence, until, self._owner)
-            claims.open_claim(connection, found, new)
             event = Event.TAKEN_OVER if step is claims.Step.TAKE_OVER else Event.INTENT
-            add_entry(connection, entry.model_copy(update={"event": event}), [claims.change_name(new)], now)
+            intent, changed = entry.model_copy(update={"event": event}), [claims.change_name(new)]
+            add_entry(connection, intent, changed, now, after=opening.head, along=claims.opening(found, new))
             return Claim(entry.key, claims.CLAIMED[step], fence)
 
     def renew(self, claim: Claim, *, lease_seconds: float) -> None:
@@ -144,27 +141,25 @@ class DatabaseLedger:
         """
         if not entry.outcome:
             raise InputError("a claim is settled with an outcome")
-        with self.writing() as connection:
+        with self._opened(claim.key) as (connection, opening):
             stored = cast("dict[str, Any]", plain(result))
-            claims.change(connection, claim, {"state": entry.outcome, "result": claims.encode(stored)})
-            settled = claims.find(connection, claim.key)
-            if settled is None:
-                raise claims.stale(claim.key)
-            return self._record(connection, entry, records, [claims.change_name(settled)])
+            along, settled = claims.settling(opening.found, claim, entry.outcome, stored)
+            changed = [claims.change_name(settled)]
+            return self._record(connection, opening, entry, records, changed, after=opening.head, along=along)
 
     def find_claim(self, key: str) -> claims.Stored | None:
         """Return what stands under an idempotency key: its state and, once settled, its result. None: never claimed."""
-        with self.reading() as connection:
+        with self.looking() as connection:
             return claims.find(connection, key)
 
     def record(self, model: type[Record], id: str) -> Record | None:
         """Return one register record, or None."""
-        with self.reading() as connection:
+        with self.looking() as connection:
             return registers.read_one(connection, model, id)
 
     def records(self, model: type[Record], incident: str | None = None) -> list[Record]:
         """Return the register records of one kind, oldest first; of one incident when it is named."""
-        with self.reading() as connection:
+        with self.looking() as connection:
             return registers.read_all(connection, model, incident)
 
     def latest(self, model: type[Record], most: int, after: int = 0) -> tuple[list[Record], int]:
@@ -174,12 +169,12 @@ class DatabaseLedger:
 
     def saying(self, model: type[Record], field: str, value: str | None) -> list[Record]:
         """Return the records of one kind, oldest first, in which a field has this value."""
-        with self.reading() as connection:
+        with self.looking() as connection:
             return registers.read_saying(connection, model, field, value)
 
     def some(self, model: type[Record], ids: Sequence[str]) -> dict[str, Record]:
         """Return the records of one kind that have these ids (some hundreds at most), by id."""
-        with self.reading() as connection:
+        with self.looking() as connection:
             return registers.read_some(connection, model, ids)
 
     def page(
@@ -194,7 +189,7 @@ class DatabaseLedger:
 
         `saying` is a field and the value that a record must have in it.
         """
-        with self.reading() as connection:
+        with self.looking() as connection:
             return registers.read_page(connection, model, incident, most, after, saying)
 
     def entries(self, incident: str | None = None, run: str | None = None) -> list[Entry]:
@@ -233,13 +228,30 @@ class DatabaseLedger:
         """Open a transaction with the write lock; for the ledger's own modules."""
         store = self._own_store()
         with self._turn, store.writing() as connection:
-            self._guard(connection)
+            if self._guard is not None:
+                self._look(connection)
             yield connection
 
     @contextmanager
+    def _opened(self, key: str = "") -> Generator[tuple[sa.Connection, Opening], None, None]:
+        """Open a transaction with the write lock, and what a write must know first."""
+        store = self._own_store()
+        with self._turn, store.writing() as connection:
+            yield connection, self._look(connection, key)
+
+    def _look(self, connection: sa.Connection, key: str = "") -> Opening:
+        return look(connection, self.store.time_sql(self._clock), self._clock.now, self._guard, key)
+
+    @contextmanager
     def reading(self) -> Generator[sa.Connection, None, None]:
-        """Open a transaction that sees one state; for the ledger's own modules."""
+        """Open a transaction of which every statement sees the same state; for the ledger's own modules."""
         with self._own_store().reading() as connection:
+            yield connection
+
+    @contextmanager
+    def looking(self) -> Generator[sa.Connection, None, None]:
+        """Open a connection on which each statement by itself sees one state; for the ledger's own modules."""
+        with self._own_store().looking() as connection:
             yield connection
 
     @contextmanager
@@ -257,10 +269,19 @@ class DatabaseLedger:
         return self.store.now(connection, self._clock)
 
     def _record(
-        self, connection: sa.Connection, entry: NewEntry, records: list[Value], changed: list[str] | None = None
+        self,
+        connection: sa.Connection,
+        opening: Opening,
+        entry: NewEntry,
+        records: list[Value],
+        changed: Sequence[str] = (),
+        *,
+        after: tuple[int, str] | None,
+        along: Along | None = None,
     ) -> Entry:
         prepared = registers.prepare(records)
-        written = add_entry(connection, entry, [*(changed or []), *registers.changes(prepared)], self.now(connection))
+        told = [*changed, *registers.changes(prepared)]
+        written = add_entry(connection, entry, told, opening.now, after=after, along=along)
         registers.write(connection, written.sequence, prepared)
         return written
 

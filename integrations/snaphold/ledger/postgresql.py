@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from snaphold.clock import Clock, SystemClock
@@ -27,6 +29,9 @@ CONNECT_SECONDS = 10
 SILENCE_SECONDS = 20
 """A server that acknowledges nothing for so long is given up; a broken network shows no other sign."""
 CONNECTIONS, TURNS = 6, 4
+REST_SECONDS = 1.0
+"""A connection that was idle for so long is asked whether it still works. No server restarts faster by much."""
+_USED = "snaphold_used"
 _WRITE_LOCK = "snaphold-ledger"
 
 
@@ -40,6 +45,7 @@ class PostgresStore:
         self.place = self._url.render_as_string(hide_password=True)
         options = {"lock_timeout": round(lock_seconds * 1000)}
         self.engine = connect_to(self._url, CONNECTIONS, **options)
+        self._looks = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # Who holds a turn needs a second connection to write: the two must not wait for each other.
         self._turns = connect_to(self._url, TURNS, **options)
         with self.told(), self.engine.connect() as connection:
@@ -79,6 +85,12 @@ class PostgresStore:
             yield connection
 
     @contextmanager
+    def looking(self) -> Generator[sa.Connection, None, None]:
+        """See `Store.looking`."""
+        with self.told(), self._looks.connect() as connection:
+            yield connection
+
+    @contextmanager
     def turn(self, path: Path) -> Generator[None, None, None]:
         """See `Store.turn`; PostgreSQL lets go of the lock when the holder's connection breaks."""
         with self.told(), self._turns.connect() as connection, connection.begin():
@@ -86,6 +98,10 @@ class PostgresStore:
                 "select pg_advisory_xact_lock(%s)", (lock_number(f"snaphold-turn:{path.parent.name}/{path.name}"),)
             )
             yield
+
+    def time_sql(self, clock: Clock) -> str:
+        """See `Store.time_sql`."""
+        return "clock_timestamp()" if isinstance(clock, SystemClock) else ""
 
     def now(self, connection: sa.Connection, clock: Clock) -> datetime:
         """See `Store.now`: the clocks of several machines differ, so the database's own is everybody's."""
@@ -141,9 +157,31 @@ def connect_to(url: sa.URL, most: int, **settings: object) -> sa.Engine:
         "tcp_user_timeout": SILENCE_SECONDS * 1000,
         "application_name": "snaphold",
     }
-    return sa.create_engine(
-        url, pool_size=most, max_overflow=0, pool_timeout=LOCK_SECONDS, pool_pre_ping=True, connect_args=limits,
-    )  # fmt: skip
+    engine = sa.create_engine(url, pool_size=most, max_overflow=0, pool_timeout=LOCK_SECONDS, connect_args=limits)
+    _ping_after_rest(engine)
+    return engine
+
+
+def _ping_after_rest(engine: sa.Engine) -> None:
+    """Have a connection that was idle for a while asked whether it still works before it is used; a broken one is replaced.
+
+    Asking each time would be a round trip for every statement. Nothing that was sent is ever sent again.
+    """
+
+    def used(_connection: Any, record: Any) -> None:
+        record.info[_USED] = time.monotonic()
+
+    def check(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get(_USED, time.monotonic()) < REST_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            # The pool makes a new connection, and drops the others that are as old.
+            raise InvalidatePoolError from error
+
+    event.listen(engine, "checkin", used)  # pyright: ignore[reportUnknownMemberType]
+    event.listen(engine, "checkout", check)  # pyright: ignore[reportUnknownMemberType]
 
 
 def lock_number(name: str) -> int:
