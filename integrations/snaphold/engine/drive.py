@@ -210,4 +210,4 @@ class Drive:
 
     def _change(self, action: str, change: Callable[[Run], Run]) -> Run:
         runtime = self.runtime
-        return change_run(runtime.configuration, runtime.ledger, self.run.id, runtime.actor, action, change)
+        return change_run(runtime.ledger, self.run.id, runtime.actor, action, change)

@@ -80,7 +80,7 @@ def resume_run(runtime: Runtime, id: str, *, listener: Listener = nobody, stay_a
         if run.has_ended:
             return run
         plan = read_plan(runtime.configuration, run)
-        change_run(runtime.configuration, runtime.ledger, id, runtime.actor, "run.resume", _resumed)
+        change_run(runtime.ledger, id, runtime.actor, "run.resume", _resumed)
         return _drive(runtime, plan, run, listener, stay_at_gates)
 
 

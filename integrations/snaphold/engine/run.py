@@ -136,13 +136,26 @@ def find_run(ledger: Ledger, run: str) -> Run:
     """Return a run. Raises InputError when there is none of that id."""
     found = ledger.record(Run, run)
     if found is None:
-        raise InputError(f"there is no run {run!r}", do="snaphold runs list")
+        raise _no_such(run)
     return found
+
+
+def _no_such(run: str) -> InputError:
+    return InputError(f"there is no run {run!r}", do="snaphold runs list")
 
 
 def write_run(ledger: Ledger, run: Run, actor: Actor, action: str, *, also: Also | None = None) -> Run:
     """Write a run's record with its entry in the audit trail; return it. `also` is done in the same transaction."""
-    entry = NewEntry(
+    entry = _entry_of(run, actor, action)
+    if also is None:
+        ledger.append(entry, [run])
+    else:
+        ledger.append(entry, [run], also=also)
+    return run
+
+
+def _entry_of(run: Run, actor: Actor, action: str) -> NewEntry:
+    return NewEntry(
         event=Event.RUN,
         actor=actor.id,
         login=actor.login,
@@ -161,21 +174,20 @@ def write_run(ledger: Ledger, run: Run, actor: Actor, action: str, *, also: Also
             "why": run.why,
         },
     )
-    if also is None:
-        ledger.append(entry, [run])
-    else:
-        ledger.append(entry, [run], also=also)
-    return run
 
 
-def change_run(
-    configuration: Configuration, ledger: Ledger, run: str, actor: Actor, action: str, change: Callable[[Run], Run]
-) -> Run:
+def change_run(ledger: Ledger, run: str, actor: Actor, action: str, change: Callable[[Run], Run]) -> Run:
     """Change a run's record so that no other process's change is lost; return it. Writes nothing when nothing changed."""
-    with ledger.turn(runs_folder(configuration) / f"{run}.record-lock"):
-        before = find_run(ledger, run)
-        after = change(before)
-        return before if after == before else write_run(ledger, after, actor, action)
+    found: list[Run] = []
+
+    def amended(before: Run | None) -> tuple[NewEntry, Run] | None:
+        if before is None:
+            raise _no_such(run)
+        found.append(change(before))
+        return None if found[0] == before else (_entry_of(found[0], actor, action), found[0])
+
+    ledger.amend(Run, run, amended)
+    return found[0]
 
 
 def request_cancel(configuration: Configuration, ledger: Ledger, run: str, actor: Actor, clock: Clock) -> Run:
@@ -193,7 +205,7 @@ def request_cancel(configuration: Configuration, ledger: Ledger, run: str, actor
         ended = {"status": RunStatus.CANCELLED, "reason": Reason.CANCELLED, "ended_at": clock.now()}
         return run if run.has_ended else run.model_copy(update={**ended, "why": f"cancelled by {actor.id}"})
 
-    changed = change_run(configuration, ledger, run, actor, "run.cancel", cancel)
+    changed = change_run(ledger, run, actor, "run.cancel", cancel)
     if is_driven(configuration, ledger, run):
         return changed
-    return change_run(configuration, ledger, run, actor, "run.end", end)
+    return change_run(ledger, run, actor, "run.end", end)

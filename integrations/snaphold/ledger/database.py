@@ -105,6 +105,16 @@ class DatabaseLedger:
             # What is written besides may have its own entries, so the last one is looked up again then.
             return self._record(connection, opening, entry, records or [], after=None if also else opening.head)
 
+    def amend(self, model: type[Record], id: str, change: Callable[[Record | None], tuple[NewEntry, Record] | None]) -> None:
+        """Read a register record and write what `change` makes of it, with its entry, in one transaction.
+
+        `change` is given None when there is no such record, and returns None when nothing is to be written.
+        """
+        with self._opened() as (connection, opening):
+            made = change(registers.read_one(connection, model, id))
+            if made is not None:
+                self._record(connection, opening, made[0], [made[1]], after=opening.head)
+
     def claim(self, entry: NewEntry, *, lease_seconds: float, reopen_failed: bool = False) -> Claim:
         """Write the intent `entry` under `entry.key`, or say what is there already.
 

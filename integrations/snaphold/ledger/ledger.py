@@ -48,6 +48,14 @@ class Ledger(Protocol):
         """
         ...
 
+    def amend(self, model: type[Record], id: str, change: Callable[[Record | None], tuple[NewEntry, Record] | None]) -> None:
+        """Read a register record and write what `change` makes of it, with its entry, so that no other's change is lost.
+
+        `change` is given None when there is no such record, and returns None when nothing is to be written. It is called
+        in the write's transaction, so it must be quick and ask the ledger nothing.
+        """
+        ...
+
     def claim(self, entry: NewEntry, *, lease_seconds: float, reopen_failed: bool = False) -> Claim:
         """Write the intent `entry` under `entry.key`, or say what is there already.
 
