@@ -113,7 +113,7 @@ def vendor_description(kind: str) -> str:
             f"Talks to {title} from this server's container. No Snaphold service is needed, so there is no audit trail of it.",
             "",
             "1. Enter address and credentials, and for a private authority its certificate.",
-            "2. Press Test. It signs in and says what the account may not do.",
+            "2. Press Test. It signs in and says what the account may not do, and when the clocks differ.",
             "3. A write that is repeated with the same step finds what the first one left.",
             *([backup] if VENDORS[kind].storage else []),
             "",

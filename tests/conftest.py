@@ -23,7 +23,7 @@ settings.register_profile("ci", settings.get_profile("snaphold"), derandomize=Tr
 TESTS = Path(__file__).parent
 SERVED = (
     "browser/", "conformance/", "platforms/", "providers/", "service/", "simulators/", "webhooks/", "soar/test_client.py",
-    "soar/test_products.py", "soar/test_vendors.py", "soar/test_xsoar_follow.py",
+    "soar/test_products.py", "soar/test_vendor", "soar/test_xsoar_follow.py",
     "test_case_loop.py", "test_cassettes.py", "test_http", "cli/commands/test_db.py", "cli/commands/test_worker.py",
     "engine/test_tenures.py", "engine/test_worker.py", "ledger/test_postgresql.py", "ledger/test_upgrade.py",
 )  # fmt: skip

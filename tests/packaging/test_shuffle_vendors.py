@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import requests
 import yaml
 from jsonschema import Draft202012Validator
 
@@ -22,6 +24,7 @@ from snaphold.soar.shuffle_vendor import methods_of, settings_of
 from snaphold.soar.vendors import VENDORS, brand
 from support.needs import need_shared
 from support.platform_rigs import PagerDutyRig, Rig, ServiceNowRig
+from support.ports import reserve_port
 from support.product_access import PRODUCTS, address_of, product, secrets_of, settings_of_product
 from support.shuffle_app import App, Ran
 from support.vendor_rigs import ASSET
@@ -194,3 +197,39 @@ def test_a_backup_is_started_once_and_followed_at_the_product_itself(kind: str, 
         failed = ask("backup_status", **job)
         assert (failed["success"], failed["state"]) == (False, "failed")
         assert ask("backup_status", **{**job, "password": "wrong-secret-2718"})["success"] is False
+
+
+def test_in_server_mode_two_accounts_ask_at_once_and_neither_harms_the_other(tmp_path: Path) -> None:
+    """The compose file of Shuffle runs apps this way: many executions in the threads of one process."""
+    with product("commvault", tmp_path) as rig:
+        (tmp_path / "app").mkdir()
+        app = App(tmp_path / "app", vendor_app_files("commvault"))
+        (url, ca_file), secrets = address_of(rig), secrets_of(rig)
+        settings = ",".join(f"{name}={value}" for name, value in settings_of_product(rig).items())
+        access = {"url": url, **secrets, "location": rig.location, "ca_file": ca_file, "settings": settings, "assets": ASSET}
+        wrong = {**access, "password": "wrong-secret-2718"}
+        port, found = reserve_port(), dict[int, dict[str, Any]]()
+
+        def ask(number: int) -> None:
+            action, execution = app.execution("backup_check_health", wrong if number % 2 else access)
+            server = app.stub.Backend(0, execution, None)
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+            address = f"http://127.0.0.1:{server.server_address[1]}"
+            told = {
+                "workflow_execution": execution, "action": action, "authorization": execution["authorization"],
+                "execution_id": execution["execution_id"], "url": address, "base_url": address,
+            }  # fmt: skip
+            answered = requests.post(f"http://127.0.0.1:{port}/api/v1/run", json=told, timeout=240).json()
+            assert answered["success"] is True
+            found[number] = json.loads(server.result["result"])
+            server.shutdown()
+            server.server_close()
+
+        with app.serving(port):
+            threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    assert [found[number]["healthy_text"] for number in range(4)] == ["true", "false", "true", "false"]
+    assert not [text for text in (secrets["password"], "wrong-secret-2718") if text in str(found)]

@@ -52,7 +52,11 @@ WAIT = (
     Parameter("snaphold_within", "After this long from then, a backup that still runs is an error.", "6h"),
 )
 """What the question about a backup of a vendor's own app is told besides: its deadline."""
-CHECK = Method("check_connection", "Signs in and says what the account may not do", (Parameter("note", "Any text.", "check"),))
+CHECK = Method(
+    "check_connection",
+    "Signs in and says what the account may not do, and when the clocks differ",
+    (Parameter("note", "Any text.", "check"),),
+)
 """The method of a vendor's own app that is no action."""
 POLL_PARAMETERS = (
     Parameter("snaphold_until", "Holds when the job is done.", '\\$result.state == "done"'),

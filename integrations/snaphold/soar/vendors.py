@@ -32,6 +32,7 @@ from snaphold.recorded import redact_document
 from snaphold.secrets import remember
 from snaphold.soar import products
 from snaphold.soar.answers import Job
+from snaphold.soar.vendor_clock import clock_fault
 from snaphold.soar.xsoar_text import plain
 
 VERBS: Mapping[str, PlatformVerb] = {
@@ -221,13 +222,18 @@ class Direct:
         raise InputError(f"there is no job {id!r}", "jobs are of the Snaphold service")
 
     def check(self) -> tuple[str, tuple[str, ...]]:
-        """Return as whom we are signed in, and what that sign-in may not do. Never changes anything."""
+        """Return as whom we are signed in, and what is amiss: missing rights, the storage, the clock. Never changes anything."""
         with self._configured() as configuration:
-            if VENDORS[self.kind].storage:
-                return self._check_product(configuration)
-            from snaphold.platforms.registry import open_platform
+            signed_in_as, missing = self._check_sign_in(configuration)
+        wrong_clock = clock_fault(self.url, self.ca_file, self.timeout, self.clock)
+        return signed_in_as, (*missing, wrong_clock) if wrong_clock else missing
 
-            found = open_platform(configuration.integrations[0], configuration).check()
+    def _check_sign_in(self, configuration: Configuration) -> tuple[str, tuple[str, ...]]:
+        if VENDORS[self.kind].storage:
+            return self._check_product(configuration)
+        from snaphold.platforms.registry import open_platform
+
+        found = open_platform(configuration.integrations[0], configuration).check()
         unused = tuple(f"no {name}:" for name in VENDORS[self.kind].unused)
         return found.signed_in_as, tuple(one for one in found.missing if not one.startswith(unused or ("\0",)))
 
