@@ -107,7 +107,7 @@ class ServiceLab:
         """Send one request; `token` is a person's id or a token itself, `body` an object or bytes."""
         host = self.url.partition("://")[2]
         connection = (
-            http.client.HTTPSConnection(host, timeout=30, context=ssl.create_default_context(cafile=self.ca_file))
+            http.client.HTTPSConnection(host, timeout=240, context=ssl.create_default_context(cafile=self.ca_file))
             if self.ca_file
             else http.client.HTTPConnection(host, timeout=240)
         )

@@ -1,0 +1,54 @@
+"""A worker in this process, for tests that look at what it does with one run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from snaphold.engine.worker import Settings, Worker
+from snaphold.ledger.schema import tenure
+from snaphold.runtime import Runtime
+
+LONGEST_SECONDS = 240.0
+LONG_LEASE = timedelta(minutes=5)
+"""Nothing here is about being late, and a busy machine must not make it so."""
+
+
+def until(what: Callable[[], object]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def _never(why: str) -> None:
+    raise AssertionError(why)
+
+
+@contextmanager
+def working(runtime: Runtime) -> Generator[Worker, None, None]:
+    """Have a worker work for the length of the block."""
+    settings = Settings(lease=LONG_LEASE, look_seconds=0.05, again_in=timedelta(seconds=1))
+    worker = Worker(runtime, lambda _: runtime.actor, settings, _never)
+    thread = threading.Thread(target=worker.work)
+    thread.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        thread.join(LONGEST_SECONDS)
+        assert not thread.is_alive()
+
+
+def stands(runtime: Runtime, run: str) -> tuple[str, timedelta | None]:
+    """Return the state of a run among the workers, and how long it is let alone after its last change."""
+    wanted = sa.select(tenure.c.state, tenure.c.wake_at, tenure.c.changed_at).where(tenure.c.run == run)
+    with runtime.ledger.reading() as connection:
+        row = connection.execute(wanted).one()
+    return row.state, None if row.wake_at is None else timedelta(milliseconds=row.wake_at - row.changed_at)
