@@ -27,6 +27,7 @@ from snaphold import __version__
 from snaphold.playbook.load import LoadedPlaybook, load_parts, load_playbook, playbook_files
 from snaphold.soar.vendors import VENDORS, brand
 from snaphold.soar.xsoar_fields import FIELDS
+from snaphold.soar.xsoar_names import BRAND
 from snaphold.targets.write import write_outputs
 from snaphold.targets.xsoar import compile_xsoar
 from xsoar_embed import ROOT, package_sources, script, vendor_sources
@@ -142,6 +143,7 @@ def metadata(version: str) -> dict[str, Any]:
 def expected_items(version: str, playbooks: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what the self-check looks for: names, and for playbooks the digest that this version's description holds."""
     kinds: dict[str, dict[str, str]] = {
+        "integration": dict.fromkeys([BRAND, *(brand(kind) for kind in sorted(VENDORS))], ""),
         "playbook": {
             playbook["name"]: str(playbook["description"]).rpartition("sha256 ")[2].rstrip(".") for playbook in playbooks
         },

@@ -19,7 +19,7 @@ from snaphold import __version__
 from snaphold.action import Effect, catalogue
 from snaphold.soar import xsoar_names as names
 from snaphold.soar.xsoar_fields import FIELDS, SHOWN
-from support.xsoar_builds import ROOT, integration, tree, unified
+from support.xsoar_builds import ROOT, integration, playbooks, tree, unified
 from xsoar_embed import literal, package_sources
 from xsoar_image import HEIGHT, LARGEST_BYTES, WIDTH, image
 
@@ -71,6 +71,15 @@ def test_fields_are_prefixed_and_those_that_playbooks_show_exist() -> None:
     assert set(SHOWN.values()) <= titles
     for (action, output), _ in SHOWN.items():
         assert output in catalogue()[action].result.model_fields
+
+
+def test_the_self_check_looks_for_every_item_of_the_pack() -> None:
+    listed = json.loads(unified()["metadata.json"])["contentItems"]
+    found = [dict(item) for item in playbooks().values()]
+    checked = xsoar_pack.expected_items(__version__, found)["items"]
+    kinds = {"incidentfield": "incident field", "incidenttype": "incident type", "layoutscontainer": "layout"}
+    for kind, items in listed.items():
+        assert {item["id"] for item in items} == set(checked[kinds.get(kind, kind)]), kind
 
 
 def test_layout_and_type_name_what_the_pack_holds() -> None:

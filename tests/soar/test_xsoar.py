@@ -165,6 +165,7 @@ ITEMS = {
     "version": "0.1.0",
     "items": {
         "playbook": {"Snaphold - A": "digest-a", "Snaphold - B": "digest-b"},
+        "integration": {"Snaphold": "", "SnapholdVeeam": ""},
         "layout": {"Snaphold Request": ""},
         "list": {"T": ""},
     },
@@ -180,6 +181,10 @@ INSTALLED = {
             {"playbooks": [{"id": "Snaphold - A", "comment": "sha256 digest-a."}, {"name": "Snaphold - B", "comment": "older"}]}
         ),
     },
+    "POST /settings/integration/search": {
+        "statusCode": 200,
+        "body": json.dumps({"configurations": [{"id": "Snaphold", "name": "Snaphold"}], "instances": []}),
+    },
     "GET /layouts": {"statusCode": 200, "body": "[]"},
     "GET /lists": {"statusCode": 500, "body": ""},
 }
@@ -192,10 +197,11 @@ def test_the_self_check_tells_present_missing_older_and_unknown_apart() -> None:
         "Snaphold": "present",
         "Snaphold - A": "present",
         "Snaphold - B": "older",
+        "SnapholdVeeam": "missing",
         "Snaphold Request": "missing",
         "T": "unknown",
     }
-    assert "2 of 5 items" in entry["HumanReadable"]
+    assert "3 of 7 items" in entry["HumanReadable"]
 
 
 def test_the_self_check_tells_of_an_older_pack() -> None:

@@ -16,6 +16,7 @@ _OK = 200
 PRESENT, MISSING, OLDER, UNKNOWN = "present", "missing", "older", "unknown"
 _KINDS: Mapping[str, tuple[str, str, str]] = {
     # Kind: method, address, key of the list in the answer.
+    "integration": ("POST", "/settings/integration/search", "configurations"),
     "playbook": ("POST", "/playbook/search", "playbooks"),
     "incident field": ("GET", "/incidentfields", ""),
     "incident type": ("GET", "/incidenttype", ""),
