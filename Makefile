@@ -4,6 +4,9 @@
 PYTHON ?= python3
 TESTS ?=
 WORKERS ?= 2
+# More than there are cores: half of their time, slow tests wait for what they started. `worksteal`: whoever is done takes
+# over what others still have; without it the slowest folders, which come first, all lie with one worker.
+SLOW_WORKERS ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +14,8 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Every environment but the first is made by uv, which the first one holds.
+NEW_VENV := $(BIN)/uv venv -q --seed --allow-existing --python
 METADATA := setup.cfg pyproject.toml
 PYTEST_OPTIONS := -q -n $(WORKERS) -p no:cacheprovider
 OTHER_PYTHONS = $(PYTHON) packaging/list_pythons.py --except $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -35,7 +40,8 @@ $(BIN)/python:
 	@packaging/create-venv.sh $(PYTHON) $(VENV)
 
 $(VENV)/.dev: $(METADATA) | $(BIN)/python
-	$(BIN)/python -m pip install -q -e '.[test,dev]'
+	$(BIN)/python -m pip install -q 'uv >= 0.5'
+	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[test,dev]'
 	@touch $@
 
 $(VENV)/.debian: packaging/debian-test-packages.txt | $(BIN)/python
@@ -62,11 +68,11 @@ test-here: $(VENV)/.dev $(VENV)/.debian .venv-sdk/.dev .venv-shuffle/.dev image-
 	@echo "== tests against servers, $$($(BIN)/python -V)"
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'served and not slow'
 	@echo "== slow tests, $$($(BIN)/python -V)"
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m slow
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -n $(SLOW_WORKERS) --dist worksteal -m slow
 
 .venv-lowest/.dev: $(METADATA) $(VENV)/.dev
 	@found=$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.10 //p'); \
-		packaging/create-venv.sh "$${found:-$(PYTHON)}" .venv-lowest
+		$(NEW_VENV) "$${found:-$(PYTHON)}" .venv-lowest
 	$(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[test]'
 	@touch $@
 
@@ -75,7 +81,7 @@ test-lowest: .venv-lowest/.dev $(VENV)/.debian
 	PATH="$(CURDIR)/.venv-lowest/bin:$$PATH" .venv-lowest/bin/python -m pytest $(PYTEST_OPTIONS) -m 'not slow'
 
 .venv-3.%/.dev: $(METADATA) $(VENV)/.dev
-	@packaging/create-venv.sh "$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.$* //p')" .venv-3.$*
+	@$(NEW_VENV) "$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.$* //p')" .venv-3.$*
 	$(BIN)/uv pip install -q --python .venv-3.$*/bin/python -e '.[test]'
 	@touch $@
 
@@ -90,12 +96,12 @@ test-pythons: $(VENV)/.dev $(VENV)/.debian
 # ---- what the XSOAR pack is held against: the SDK, and Pythons with nothing but what the image holds ----
 
 .venv-sdk/.dev: packaging/xsoar/sdk-packages.txt $(VENV)/.dev
-	@packaging/create-venv.sh $(PYTHON) .venv-sdk
+	@$(NEW_VENV) $(PYTHON) .venv-sdk
 	$(BIN)/uv pip install -q --python .venv-sdk/bin/python -r $<
 	@touch $@
 
 .venv-image-3.%/.dev: packaging/xsoar/image-packages.txt $(VENV)/.dev
-	@packaging/create-venv.sh "$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.$* //p')" .venv-image-3.$*
+	@$(NEW_VENV) "$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.$* //p')" .venv-image-3.$*
 	$(BIN)/uv pip install -q --python .venv-image-3.$*/bin/python -r $<
 	@touch $@
 
@@ -108,7 +114,7 @@ image-pythons: $(VENV)/.dev
 
 .venv-shuffle/.dev: $(METADATA) $(VENV)/.dev
 	@found=$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.10 //p'); \
-		packaging/create-venv.sh "$${found:-$(PYTHON)}" .venv-shuffle
+		$(NEW_VENV) "$${found:-$(PYTHON)}" .venv-shuffle
 	$(BIN)/uv pip install -q --python .venv-shuffle/bin/python shuffle-sdk==0.0.41 -e .
 	@touch $@
 

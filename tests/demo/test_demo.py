@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from snaphold.cli.main import main
 from snaphold.demo.estate import PLAYBOOK
 from snaphold.demo.share import files_of, fill_share
 from support.needs import need_program
@@ -73,7 +74,9 @@ def test_the_tier_of_each_asset_reaches_the_backup_engine(played: tuple[Path, di
     assert tiers == {"tier=T0"}
 
 
-def test_a_flipped_byte_anywhere_in_the_evidence_is_named(played: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_a_flipped_byte_anywhere_in_the_evidence_is_named(
+    played: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, summary = played
     copy = tmp_path / "evidence" / "copy"
     shutil.copytree(summary["evidence"], copy)
@@ -85,11 +88,16 @@ def test_a_flipped_byte_anywhere_in_the_evidence_is_named(played: tuple[Path, di
         sound = path.read_bytes()
         middle = len(sound) // 2
         path.write_bytes(sound[:middle] + bytes([sound[middle] ^ 1]) + sound[middle + 1 :])
-        done = snaphold("evidence", "verify", str(copy), "--trust", str(folder / "trust"), "--json")
-        report = json.loads(done.stdout)
+        words = ["evidence", "verify", str(copy), "--trust", str(folder / "trust"), "--json"]
+        if name == names[0]:  # as a person would; the others by the same command line in this process
+            done = snaphold(*words)
+            code, said = done.returncode, done.stdout
+        else:
+            code, said = main(words), capsys.readouterr().out
+        report = json.loads(said)
         path.write_bytes(sound)
         path.chmod(0o444)
-        assert done.returncode != 0, name
+        assert code != 0, name
         assert report["status"] != "verified", name
         assert str(name) in json.dumps(report["faults"]), f"{name}: {report['faults']}"
 
@@ -108,9 +116,21 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def test_the_text_for_people_names_the_engine_the_second_identity_and_the_attack(tmp_path: Path) -> None:
-    done = snaphold("demo", "--dir", str(tmp_path / "new"), "--engine", "rclone")
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A folder in which the demonstration was played on a narrow terminal, and what it told people."""
+    folder = tmp_path_factory.mktemp("told") / "new"
+    argv = [sys.executable, "-m", "snaphold", "demo", "--dir", str(folder), "--engine", "rclone"]
+    narrow = {**ENVIRONMENT, "COLUMNS": "80"}
+    done = subprocess.run(argv, env=narrow, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_the_text_for_people_names_the_engine_the_second_identity_and_the_attack(
+    told: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = told
     for said in (
         "engine: rclone",
         "Bruno Keller, the demonstration's second identity",
@@ -121,13 +141,12 @@ def test_the_text_for_people_names_the_engine_the_second_identity_and_the_attack
         assert said in " ".join(done.stdout.split()), said
 
 
-def test_its_lines_fit_a_narrow_terminal_but_for_what_is_copied(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "snaphold", "demo", "--dir", str(tmp_path / "new"), "--engine", "rclone"]
-    narrow = {**ENVIRONMENT, "COLUMNS": "80"}
-    done = subprocess.run(argv, env=narrow, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False)
+def test_its_lines_fit_a_narrow_terminal_but_for_what_is_copied(
+    told: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = told
     story, _, _ = done.stdout.partition("Everything is kept in")
-    assert done.returncode == 0, done.stderr
-    assert [line for line in story.splitlines() if len(line) > 80 and str(tmp_path) not in line] == []
+    assert [line for line in story.splitlines() if len(line) > 80 and str(folder.parent) not in line] == []
     assert "\x1b" not in done.stdout, "no colour where nobody looks"
 
 
