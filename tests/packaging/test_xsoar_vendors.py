@@ -110,6 +110,25 @@ def test_a_vendors_commands_run_at_its_simulator_without_a_service(rig: Rig, ver
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("version", IMAGE_PYTHONS)
+@pytest.mark.parametrize("rig", [ServiceNowRig], indirect=True, ids=["servicenow"])
+def test_a_change_is_opened_once_and_closed_once_it_is_approved(rig: Rig, version: str, tmp_path: Path) -> None:
+    python, name = image_python(version), "snaphold-servicenow-change"
+    why = {"justification": "An exercise", "step": "change"}
+    opening = (f"{name}-open-emergency", {"summary": "Emergency backup", "description": "Before containment", **why})
+    standard = (f"{name}-check-standard", {"name": "No such change"})
+    first, again, usable = run(rig, python, tmp_path, [opening, opening, standard])
+    assert first["Contents"]["change"] == again["Contents"]["change"]
+    assert usable["Contents"]["usable"] is False
+    closing = (f"{name}-close", {"change": first["Contents"]["change"], "successful": "true", "notes": "Sealed.", **why})
+    (early,) = run(rig, python, tmp_path, [closing])
+    assert (early["Type"], "cannot be closed now" in early["Contents"]) == (4, True)
+    cast("ServiceNowRig", rig).simulator.approve(first["Contents"]["change"])
+    (closed,) = run(rig, python, tmp_path, [closing])
+    assert closed["Contents"]["outcome"] == "succeeded", closed
+
+
+@pytest.mark.slow
 def test_what_is_missing_or_wrong_is_named(rig: Rig, tmp_path: Path) -> None:
     python = image_python(IMAGE_PYTHONS[-1])
     secret = next(iter(rig.secrets()))
