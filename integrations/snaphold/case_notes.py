@@ -13,7 +13,7 @@ from snaphold.domain.case_traffic import MOST_NOTES, WINDOW, CaseNote, NoteState
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.domain.retention import CaseRecord, Deletion, DeletionState, Retention
 from snaphold.engine.locks import exclusively
-from snaphold.keeping import standing_holds
+from snaphold.keeping import holds_by_subject
 from snaphold.ledger.entry import Event, NewEntry
 from snaphold.platforms.base import PlatformVerb
 from snaphold.secrets import redact
@@ -86,9 +86,10 @@ def summary(context: Context) -> str:
         lines.append(f"- {point.id}: {point.asset}, {point.outcome.value}, {point.consistency}, {checked}, in {point.pool}")
     if len(points) > _SHOWN:
         lines.append(f"- and {len(points) - _SHOWN} more")
+    holds = holds_by_subject(context)
     for record in ledger.records(EvidenceRecord, incident)[:_SHOWN]:
         where = record.vault.uri if record.vault else record.path
-        held = ", ".join(hold.id for hold in standing_holds(record.id, context))
+        held = ", ".join(hold.id for hold in holds.get(record.id, ()))
         lines.append(f"Evidence {record.id}: {where}")
         lines.append(f"  SHA-256 of its tag manifest {record.tag_manifest_sha256}; {f'held by {held}' if held else 'no hold'}")
     ends = [item.until for item in ledger.records(Retention, incident) if item.until is not None]

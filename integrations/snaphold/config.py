@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJso
 from snaphold.clock import Duration, Positive
 from snaphold.config_examples import EXAMPLES
 from snaphold.database_address import DatabaseAddress, given_address, resolve_address
+from snaphold.derived import Derived
 from snaphold.domain.asset import Asset
 from snaphold.domain.classification import ClassificationRule
 from snaphold.domain.incident import Incident, Severity
@@ -268,6 +269,7 @@ class Configuration(Value):
         examples=["playbooks"],
     )
     _base: Path = PrivateAttr(default_factory=Path.cwd)
+    _derived: Derived = PrivateAttr(default_factory=Derived)
 
     @model_validator(mode="after")
     def _names_resolve(self, info: ValidationInfo) -> Configuration:
@@ -291,6 +293,16 @@ class Configuration(Value):
         copy = self.model_copy()
         copy._base = base.resolve()
         return copy
+
+    @property
+    def derived(self) -> Derived:
+        """What was derived from this configuration and is asked for again and again."""
+        return self._derived
+
+    @property
+    def assets_by_id(self) -> Mapping[str, Asset]:
+        """The assets by id."""
+        return self._derived.get("assets_by_id", (self.assets,), lambda: {asset.id: asset for asset in self.assets})
 
     def path(self, text: str) -> Path:
         """Return a path of this configuration as an absolute one."""

@@ -33,6 +33,7 @@ from snaphold.validation import suggest
 from snaphold.vault.local import REGISTER_ONLY
 
 Subject = RestorePoint | EvidenceRecord
+_FEW = 10
 NO_RULE = "no retention rule is about it: it is kept until one is"
 
 
@@ -72,8 +73,16 @@ def find_subjects(names: Sequence[str], context: Context) -> list[Subject]:
 
 def standing_holds(subject: str, context: Context) -> list[Hold]:
     """Return the holds on a subject that nobody has released."""
-    holds = context.ledger.records(Hold, context.incident.id)
-    return [hold for hold in holds if hold.subject == subject and hold.released_at is None]
+    return holds_by_subject(context).get(subject, [])
+
+
+def holds_by_subject(context: Context) -> dict[str, list[Hold]]:
+    """Return the holds of the incident that nobody has released, by what they are on."""
+    found: dict[str, list[Hold]] = {}
+    for hold in context.ledger.records(Hold, context.incident.id):
+        if hold.released_at is None:
+            found.setdefault(hold.subject, []).append(hold)
+    return found
 
 
 def known_case(context: Context) -> CaseRecord:
@@ -102,8 +111,9 @@ def extend(subjects: Sequence[Subject], at_least: timedelta, context: Context) -
     """Keep the subjects of an open case so long beyond now; stage what changed. A storage that fails is a finding."""
     changes, now = Changes(), context.clock.now()
     why = f"case {context.incident.id} is open"
+    known = _retentions(subjects, context)
     for subject in subjects:
-        before = context.ledger.record(Retention, subject.id)
+        before = known.get(subject.id)
         if before is not None and before.until is None:
             changes.retentions.append(_with(before, {"running": False}, context))
             continue
@@ -115,8 +125,9 @@ def extend(subjects: Sequence[Subject], at_least: timedelta, context: Context) -
 def release(subjects: Sequence[Subject], closed_at: datetime, context: Context) -> Changes:
     """Start the clock of a closed case: the longest rule for the data wins, from the closing on. Never shortens."""
     changes = Changes()
+    known = _retentions(subjects, context)
     for subject in subjects:
-        before = context.ledger.record(Retention, subject.id)
+        before = known.get(subject.id)
         term = term_of(subject, context)
         if term is None:
             changes.findings.append(f"{subject.id}: {NO_RULE}")
@@ -128,6 +139,14 @@ def release(subjects: Sequence[Subject], closed_at: datetime, context: Context) 
         longer = "; longer because it was kept so long already while the case was open" if until > counted else ""
         _keep(subject, before, until, reason=f"{term.why}{longer}", running=True, changes=changes, context=context)
     return changes
+
+
+def _retentions(subjects: Sequence[Subject], context: Context) -> dict[str, Retention]:
+    """Return what is recorded of subjects, by id: all of the incident in one look, or a few one by one."""
+    if len(subjects) > _FEW:
+        return {item.id: item for item in context.ledger.records(Retention, context.incident.id)}
+    found = (context.ledger.record(Retention, subject.id) for subject in subjects)
+    return {item.id: item for item in found if item is not None}
 
 
 def term_of(subject: Subject, context: Context) -> Term | None:
@@ -149,7 +168,7 @@ def _assets_of(subject: Subject, context: Context) -> set[str]:
 
 
 def _data_classes(assets: set[str], configuration: Configuration) -> set[str] | None:
-    known = {asset.id: asset for asset in configuration.assets}
+    known = configuration.assets_by_id
     if any(asset not in known for asset in assets):
         return None
     return {name for asset in assets for name in known[asset].data_classes}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from snaphold.domain.outcome import Outcome
 from snaphold.ledger.entry import Event
+from snaphold.report.entry_facts import read_entries
 from snaphold.report.faults import faults_of
 from snaphold.report.figures import in_bytes
 from snaphold.report.markup import element, text
@@ -118,8 +119,8 @@ def test_nothing_open_is_said_only_when_nothing_is_open() -> None:
     for broken in (
         replace(whole_facts(), restore_points=[]),
         replace(whole_facts(), evidence=[]),
-        replace(whole_facts(), entries=[an_entry(1, Event.REFUSED, "backup.start", error="no grant")]),
-        replace(whole_facts(), entries=[an_entry(1, Event.OUTCOME, "backup.start", "unknown", error="lost")]),
+        replace(whole_facts(), entries=read_entries([an_entry(1, Event.REFUSED, "backup.start", error="no grant")])),
+        replace(whole_facts(), entries=read_entries([an_entry(1, Event.OUTCOME, "backup.start", "unknown", error="lost")])),
     ):
         assert faults_of(broken)
         assert "Nothing is open" not in render(broken)

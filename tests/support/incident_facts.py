@@ -10,6 +10,7 @@ from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import QuiesceEvent, RestorePoint
 from snaphold.engine.run import Run, RunStatus, StepLine
 from snaphold.ledger.entry import Entry, Event
+from snaphold.report.entry_facts import read_entries
 from snaphold.report.facts import AssetRow, ReportFacts
 
 NOW = datetime(2026, 11, 22, 18, 5, tzinfo=timezone.utc)
@@ -152,9 +153,11 @@ def whole_facts(title: str = "Ransomware on the file server", description: str =
                 placed_at=NOW,
             )
         ],
-        entries=[
-            an_entry(1, Event.INTENT, "backup.start"),
-            an_entry(2, Event.OUTCOME, "backup.start", "succeeded", findings=["one file was skipped on purpose"]),
-        ],
+        entries=read_entries(
+            [
+                an_entry(1, Event.INTENT, "backup.start"),
+                an_entry(2, Event.OUTCOME, "backup.start", "succeeded", findings=["one file was skipped on purpose"]),
+            ]
+        ),
         checks=["cd evidence/EV-INC-1-00112233", "sha256sum --strict --quiet -c manifest-sha256.txt"],
     )

@@ -62,7 +62,7 @@ def check_emergency(request: CheckEmergency, context: Context) -> EmergencyAutho
 def _top_tier(names: list[str], context: Context) -> Tier:
     """Return the most critical tier among the assets, with the incident's exceptions."""
     configuration = context.configuration
-    known = {asset.id: asset for asset in configuration.assets}
+    known = configuration.assets_by_id
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise InputError(

@@ -13,6 +13,7 @@ from snaphold.action import Effect, Name, Names, Needs, Recovery, Request, Resul
 from snaphold.clock import format_time
 from snaphold.context import Context
 from snaphold.domain.asset import Asset
+from snaphold.domain.dependency import MOST_NAMED
 from snaphold.domain.outcome import Outcome
 from snaphold.domain.plan import Placement, Refusal
 from snaphold.domain.restore_point import RestorePoint
@@ -265,11 +266,13 @@ def verify(request: VerifyBackup, context: Context) -> BackupVerified:
 
     point = context.ledger.record(RestorePoint, request.restore_point)
     if point is None or point.incident != context.incident.id:
-        known = ", ".join(point.id for point in context.ledger.records(RestorePoint, context.incident.id)) or "none"
+        known = [point.id for point in context.ledger.records(RestorePoint, context.incident.id)]
         raise InputError(
-            f"there is no restore point {request.restore_point!r} in incident {context.incident.id}", f"known: {known}"
+            f"there is no restore point {request.restore_point!r} in incident {context.incident.id}",
+            f"known: {', '.join(known[:MOST_NAMED]) or 'none'}{', ...' if len(known) > MOST_NAMED else ''}",
         )
-    application = next((asset.application for asset in context.configuration.assets if asset.id == point.asset), None)
+    asset = context.configuration.assets_by_id.get(point.asset)
+    application = asset.application if asset else None
     scratch = _make_scratch(context)
     try:
         proof = prove(context.provider(point.pool), point, application, scratch, context.progress)

@@ -54,7 +54,9 @@ def place(request: PlaceHold, context: Context) -> HoldsPlaced:
     from snaphold.evidence.custody_record import CustodyEvent
     from snaphold.evidence.later_custody import record_custody
 
-    standing = context.ledger.records(Hold, context.incident.id)
+    known: dict[str, list[Hold]] = {}
+    for hold in context.ledger.records(Hold, context.incident.id):
+        known.setdefault(hold.subject, []).append(hold)
     placed: list[str] = []
     findings: list[str] = []
     weakened = False
@@ -63,13 +65,14 @@ def place(request: PlaceHold, context: Context) -> HoldsPlaced:
     if not subjects:
         raise InputError(f"incident {context.incident.id} has nothing to hold", "no restore point and no evidence is registered")
     for subject in subjects:
-        mine = [hold for hold in standing if (hold.subject, hold.reason) == (subject.id, request.reason)]
+        on_subject = known.get(subject.id, [])
+        mine = [hold for hold in on_subject if hold.reason == request.reason]
         unreleased = next((hold for hold in mine if hold.released_at is None), None)
         if unreleased:
             placed.append(unreleased.id)
             continue
         hold_id = _hold_id(context.incident.id, subject.id, request.reason, len(mine))
-        others = {hold.id for hold in standing if hold.subject == subject.id and hold.released_at is None}
+        others = {hold.id for hold in on_subject if hold.released_at is None}
         enforced_by, fault = _enforce(subject, hold_id, others, context)
         if fault:
             weakened = True
@@ -147,14 +150,18 @@ def release(request: ReleaseHold, context: Context) -> HoldsReleased:
         context.stage(known[hold.id])
     free: list[str] = []
     still_held: list[str] = []
+    on_subject: dict[str, list[Hold]] = {}
+    for hold in known.values():
+        on_subject.setdefault(hold.subject, []).append(hold)
+    subjects = {item.id: item for item in find_subjects([], context)}
     for subject in dict.fromkeys(hold.subject for hold in chosen):
-        all_holds = [hold for hold in known.values() if hold.subject == subject]
+        all_holds = on_subject[subject]
         standing = [hold.id for hold in all_holds if hold.released_at is None]
         if standing:
             still_held.append(f"{subject} by {', '.join(standing)}")
             continue
         free.append(subject)
-        fault = _let_go(subject, [hold.id for hold in all_holds], context)
+        fault = _let_go(subjects.get(subject), [hold.id for hold in all_holds], context)
         if fault:
             weakened = True
             findings.append(f"{subject} is released in the register, and its storage still holds it: {fault}")
@@ -169,9 +176,8 @@ def release(request: ReleaseHold, context: Context) -> HoldsReleased:
     )
 
 
-def _let_go(name: str, holds: Sequence[str], context: Context) -> str:
+def _let_go(subject: RestorePoint | EvidenceRecord | None, holds: Sequence[str], context: Context) -> str:
     """Have the storage let go of a subject whose last hold is released; return what went wrong."""
-    subject = next((item for item in find_subjects([], context) if item.id == name), None)
     try:
         if isinstance(subject, EvidenceRecord):
             return _enforce_on_evidence(subject, (), context)[1]

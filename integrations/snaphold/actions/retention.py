@@ -15,7 +15,7 @@ from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.domain.retention import Deletion, DeletionState, Retention, why_kept
 from snaphold.errors import InputError
-from snaphold.keeping import Changes, extend, find_subjects, known_case, release, standing_holds
+from snaphold.keeping import Changes, extend, find_subjects, holds_by_subject, known_case, release
 
 AT_LEAST = timedelta(days=30)
 """How far beyond now an open case keeps what it has, unless told otherwise: longer than any look at it may fail."""
@@ -130,9 +130,11 @@ def show_retention(request: ShowRetention, context: Context) -> RetentionShown:
     free: list[str] = []
     enforced: list[str] = []
     findings: list[str] = []
+    retentions = {item.id: item for item in context.ledger.records(Retention, context.incident.id)}
+    standing = holds_by_subject(context)
     for subject in find_subjects(request.subjects, context):
-        retention = context.ledger.record(Retention, subject.id)
-        holds = [hold.id for hold in standing_holds(subject.id, context)]
+        retention = retentions.get(subject.id)
+        holds = [hold.id for hold in standing.get(subject.id, ())]
         reasons = why_kept(holds=holds, status=case.status, retention=retention, now=now)
         if reasons:
             kept.append(f"{subject.id}: {'; '.join(text for _, text in reasons)}")

@@ -276,7 +276,7 @@ def _chosen(asked: Sequence[str], context: Context) -> list[Asset]:
 
 
 def _find(names: Sequence[str], context: Context) -> list[Asset]:
-    known = {asset.id: asset for asset in context.configuration.assets}
+    known = context.configuration.assets_by_id
     unknown = [name for name in names if name not in known]
     if unknown:
         named = [f"{name!r} {suggest(name, list(known))}".rstrip() for name in unknown[:MOST_NAMED]]

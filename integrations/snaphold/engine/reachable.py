@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from snaphold.engine.leaving import RunLeftError
 from snaphold.errors import LedgerError, StorageError
+from snaphold.ledger.entry import Entry
 from snaphold.ledger.ledger import Ledger
 
 
@@ -28,6 +29,13 @@ class _Reachable:
         with ExitStack() as held:
             _leaving(held.enter_context)(self._ledger.turn(path))
             yield
+
+    def each_entry(self, incident: str | None = None, run: str | None = None) -> Generator[Entry, None, None]:
+        """See `Ledger.each_entry`: the ledger may fail at any entry."""
+        entries = self._ledger.each_entry(incident, run)
+        following = _leaving(lambda: next(entries, None))
+        while (entry := following()) is not None:
+            yield entry
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._ledger, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
@@ -92,4 +92,8 @@ class Ledger(Protocol):
 
     def entries(self, incident: str | None = None, run: str | None = None) -> list[Entry]:
         """Return entries in order."""
+        ...
+
+    def each_entry(self, incident: str | None = None, run: str | None = None) -> Iterator[Entry]:
+        """Yield entries in order without holding them all in memory."""
         ...

@@ -41,13 +41,17 @@ def changes(prepared: dict[tuple[str, str], tuple[str, str]]) -> list[str]:
 
 def write(connection: sa.Connection, sequence: int, prepared: dict[tuple[str, str], tuple[str, str]]) -> None:
     """Write the prepared records as changed by the entry of that sequence."""
+    if not prepared:
+        return
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    for (kind, id), (incident, body) in prepared.items():
-        statement = insert(schema.register).values(
-            kind=kind, id=id, incident=incident, body=body, created_by=sequence, updated_by=sequence
-        )
-        changed = {"incident": incident, "body": body, "updated_by": sequence}
-        connection.execute(statement.on_conflict_do_update(index_elements=["kind", "id"], set_=changed))
+    statement = insert(schema.register)
+    changed = {name: statement.excluded[name] for name in ("incident", "body", "updated_by")}
+    rows = [
+        {"kind": kind, "id": id, "incident": incident, "body": body, "created_by": sequence, "updated_by": sequence}
+        for (kind, id), (incident, body) in prepared.items()
+    ]
+    # One call for all: a legal hold on thousands of restore points must not keep the other writers waiting.
+    connection.execute(statement.on_conflict_do_update(index_elements=["kind", "id"], set_=changed), rows)
 
 
 def read_one(connection: sa.Connection, model: type[Record], id: str) -> Record | None:

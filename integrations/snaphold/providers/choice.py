@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 
 from snaphold.config import BackupKind, Pool, Route
@@ -24,7 +24,7 @@ class Storage(str, Enum):
 
 def find_assets(names: Iterable[str], context: Context) -> list[Asset]:
     """Return assets of the configuration. Raises InputError naming every one that is unknown."""
-    known = {asset.id: asset for asset in context.configuration.assets}
+    known = context.configuration.assets_by_id
     wanted = list(dict.fromkeys(names))
     unknown = [f"{name!r} {suggest(name, list(known))}".rstrip() for name in wanted if name not in known]
     if unknown:
@@ -36,17 +36,18 @@ def find_assets(names: Iterable[str], context: Context) -> list[Asset]:
     return [known[name] for name in wanted]
 
 
-def tiers_of_assets(context: Context) -> dict[str, str]:
+def tiers_of_assets(context: Context) -> Mapping[str, str]:
     """Return the effective tier of every asset: rules, the incident's exceptions, and what critical assets need."""
-    configuration = context.configuration
-    classified = classify(
-        configuration.assets,
-        configuration.tiers,
-        configuration.classification,
-        exceptions=context.ledger.records(PromotionException, context.incident.id),
-        now=context.clock.now(),
-    )
-    return effective_tiers(classified, {asset.id: asset.depends_on for asset in configuration.assets})
+    configuration, now = context.configuration, context.clock.now()
+    assets, tiers, rules = configuration.assets, configuration.tiers, configuration.classification
+    recorded = context.ledger.records(PromotionException, context.incident.id)
+    in_force = tuple(exception for exception in recorded if exception.expires_at > now)
+
+    def make() -> dict[str, str]:
+        classified = classify(assets, tiers, rules, exceptions=in_force, now=now)
+        return effective_tiers(classified, {asset.id: asset.depends_on for asset in assets})
+
+    return configuration.derived.get("tiers_of_assets", (assets, tiers, rules, in_force), make)
 
 
 def pools_for(asset: Asset, tier: str, context: Context, chosen: str = "", storage: Storage = Storage.ROUTED) -> tuple[str, ...]:

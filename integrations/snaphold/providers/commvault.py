@@ -251,7 +251,7 @@ class CommvaultProvider(VendorProvider):
 
     def set_schedule(self, asset: str, every_seconds: int | None) -> None:
         """Add our own schedule to the plan of the asset, or take it away with None. It counts for all of the plan."""
-        known = next((item for item in self.configuration.assets if item.id == asset), None)
+        known = self.configuration.assets_by_id.get(asset)
         if known is None:
             raise InputError(f"there is no asset {asset!r}", None, "add it under assets in snaphold.yaml")
         plan = plan_of(find_subclient(self._session, workload_name(known, self.integration)))
@@ -270,7 +270,7 @@ class CommvaultProvider(VendorProvider):
         """Return the asset that a key is about, None when the configuration knows none of that name."""
         parts = key.split("/")
         name = parts[2] if len(parts) == KEY_PARTS else ""
-        return next((asset for asset in self.configuration.assets if asset.id == name), None)
+        return self.configuration.assets_by_id.get(name)
 
     def _clients(self) -> list[int]:
         names = {workload_name(asset, self.integration) for asset in self.configuration.assets}

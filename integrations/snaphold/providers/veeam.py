@@ -164,7 +164,7 @@ class Veeam(VendorProvider):
 
     def set_schedule(self, asset: str, every_seconds: int | None) -> None:
         """Tighten the regular job of an asset's machine, or restore it with None."""
-        known = next((item for item in self.configuration.assets if item.id == asset), None)
+        known = self.configuration.assets_by_id.get(asset)
         if known is None:
             raise InputError(f"there is no asset {asset!r}", None, "add it under assets in snaphold.yaml")
         veeam_schedule.set_schedule(self._session, self.pool, workload_name(known, self.integration), every_seconds)

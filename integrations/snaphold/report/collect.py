@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from snaphold.engine.run import Run
 from snaphold.errors import SnapholdError
 from snaphold.evidence import layout
 from snaphold.evidence.signature import EVIDENCE_NAMESPACE
+from snaphold.report.entry_facts import read_entries
 from snaphold.report.facts import AssetRow, ReportFacts
 from snaphold.report.figures import in_bytes
 
@@ -47,7 +49,7 @@ def collect(context: Context) -> ReportFacts:
         grants=ledger.records(Grant, incident.id),
         holds=ledger.records(Hold, incident.id),
         exceptions=exceptions,
-        entries=ledger.entries(incident.id),
+        entries=read_entries(ledger.each_entry(incident.id)),
         checks=check_commands(configuration, evidence[-1]) if evidence else (),
     )
 
@@ -69,12 +71,12 @@ def _priorities(
     context: Context, exceptions: Sequence[PromotionException]
 ) -> tuple[list[AssetRow], tuple[str, ...], tuple[str, ...]]:
     configuration = context.configuration
-    known = {asset.id: asset for asset in configuration.assets}
+    known = configuration.assets_by_id
     tiers = {tier.id: tier for tier in configuration.tiers}
     found = classify(
         configuration.assets, configuration.tiers, configuration.classification, exceptions=exceptions, now=context.clock.now()
     )
-    scope = [asset for asset in dict.fromkeys(context.incident.assets) if asset in known]
+    scope = {asset: None for asset in context.incident.assets if asset in known}
     rows = [
         AssetRow(
             asset=item.asset,
@@ -91,7 +93,7 @@ def _priorities(
     missing = tuple(f"{asset} is not in the configuration." for asset in context.incident.assets if asset not in known)
     levels = {item.asset: item.level for item in found}
     try:
-        order = order_by_dependency(scope, {asset.id: asset.depends_on for asset in configuration.assets}, levels)
+        order = order_by_dependency(list(scope), {asset.id: asset.depends_on for asset in configuration.assets}, levels)
     except SnapholdError as error:
         return rows, (), (*missing, f"{error.what}: {error.why or 'no reason is known'}")
     raised = tuple(
@@ -106,8 +108,11 @@ def _capacity(context: Context, points: Sequence[RestorePoint]) -> tuple[str, ..
     """The room behind each pool that was used, as it is now."""
     lines: list[str] = []
     reserves = {pool.name: pool.reserve for pool in context.configuration.pools}
-    for pool in dict.fromkeys(point.pool for point in points):
-        used = in_bytes(sum(point.size for point in points if point.pool == pool))
+    sizes = Counter[str]()
+    for point in points:
+        sizes[point.pool] += point.size
+    for pool, size in sizes.items():
+        used = in_bytes(size)
         try:
             room = context.provider(pool).capacity()
         except SnapholdError as error:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from snaphold.domain.authority import Approval, EvidenceRecord, Grant, Hold, PromotionException
 from snaphold.domain.incident import Incident
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.engine.run import Run
-from snaphold.ledger.entry import Entry
+from snaphold.report.entry_facts import EntryFacts
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class AssetRow:
 
 @dataclass(frozen=True)
 class ReportFacts:
-    """Everything that the report shows. `entries` are the incident's ledger entries, in order."""
+    """Everything that the report shows. `entries`: what there is to say of the incident's ledger entries."""
 
     written_at: datetime
     product: str
@@ -47,6 +47,6 @@ class ReportFacts:
     grants: Sequence[Grant] = ()
     holds: Sequence[Hold] = ()
     exceptions: Sequence[PromotionException] = ()
-    entries: Sequence[Entry] = ()
+    entries: EntryFacts = field(default_factory=EntryFacts)
     checks: Sequence[str] = ()
     """The command lines with which a stranger checks the evidence."""

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from snaphold.domain.outcome import Outcome
-from snaphold.ledger.entry import Event
+from snaphold.report.excerpt import rest, shown
 from snaphold.report.facts import ReportFacts
 from snaphold.report.markup import Html, bullets, element
+
+_WHERE = "the result of report.summary and the audit trail (snaphold audit list) have all of them"
 
 
 def faults_of(report: ReportFacts) -> list[str]:
     """Return one sentence for each thing that failed, is incomplete, is unknown or was refused; each only once."""
-    found = [*_faults_of_points(report), *_faults_of_evidence(report), *_faults_of_entries(report), *_faults_of_runs(report)]
+    found = [*_faults_of_points(report), *_faults_of_evidence(report), *report.entries.faults, *_faults_of_runs(report)]
     return list(dict.fromkeys(found))
 
 
 def findings_of(report: ReportFacts) -> list[str]:
     """Return what people should know although it did not fail, each sentence only once."""
-    found = [*report.order_findings]
-    for entry in report.entries:
-        if entry.outcome == Outcome.SUCCEEDED.value:
-            found += [f"{entry.action}: {finding}" for finding in entry.detail.get("findings") or ()]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*report.order_findings, *report.entries.findings]))
 
 
 def _faults_of_points(report: ReportFacts) -> Iterator[str]:
@@ -45,18 +43,6 @@ def _faults_of_evidence(report: ReportFacts) -> Iterator[str]:
             yield f"The evidence package {record.id} is not time-stamped: no time-stamping authority is configured."
 
 
-def _faults_of_entries(report: ReportFacts) -> Iterator[str]:
-    latest = {entry.key or str(entry.sequence): entry for entry in report.entries if entry.event is Event.OUTCOME}
-    for entry in report.entries:
-        if entry.event is Event.REFUSED:
-            yield f"{entry.action} was refused to {entry.actor}: {entry.detail.get('error', 'not authorised')}"
-    for entry in latest.values():
-        if entry.outcome and entry.outcome != Outcome.SUCCEEDED.value:
-            reasons = [str(entry.detail[name]) for name in ("error", "why") if entry.detail.get(name)]
-            reasons += [str(finding) for finding in entry.detail.get("findings") or ()]
-            yield f"{entry.action} ended {entry.outcome}" + (f": {'; '.join(reasons)}" if reasons else "")
-
-
 def _faults_of_runs(report: ReportFacts) -> Iterator[str]:
     for run in report.runs:
         if run.has_ended and run.status.value != "done":
@@ -73,9 +59,12 @@ def banner(report: ReportFacts) -> Html:
         words = element("p", "Every recorded step succeeded and every restore point is verified.")
         content.append(element("div", element("h2", "Nothing is open"), words, class_="banner good"))
     if findings:
-        content.append(element("details", element("summary", f"Findings to know: {len(findings)}"), bullets(findings)))
+        summary = element("summary", f"Findings to know: {len(findings)}")
+        content.append(element("details", summary, bullets(shown(findings)), *rest(len(findings), _WHERE)))
     return element("div", *content, id="open")
 
 
 def _box(kind: str, heading: str, sentences: list[str]) -> Html:
-    return element("div", element("h2", heading), bullets(sentences), class_=f"banner {kind}")
+    return element(
+        "div", element("h2", heading), bullets(shown(sentences)), *rest(len(sentences), _WHERE), class_=f"banner {kind}"
+    )

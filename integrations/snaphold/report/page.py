@@ -67,7 +67,7 @@ def _figures(report: ReportFacts) -> Html:
         ("Backed up", in_bytes(sum(point.size for point in points))),
         ("Evidence packages", str(len(report.evidence)) if report.evidence else "none"),
         ("Under legal hold", str(sum(1 for hold in report.holds if hold.released_at is None))),
-        ("Audit entries", str(len(report.entries))),
+        ("Audit entries", str(report.entries.count)),
     )
     pairs = (element("div", element("dt", name), element("dd", value)) for name, value in figures)
     return element("dl", *pairs, class_="figures")

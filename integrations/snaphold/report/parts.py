@@ -5,6 +5,7 @@ Each function returns the section's anchor, heading and content.
 
 from __future__ import annotations
 
+from snaphold.report.excerpt import named, rest, shown
 from snaphold.report.facts import ReportFacts
 from snaphold.report.figures import in_bytes, in_words
 from snaphold.report.markup import Html, bullets, code, commands, element, facts, mark, section, table
@@ -31,7 +32,7 @@ def incident_section(report: ReportFacts) -> Section:
         ("Case", incident.status.value),
         ("Reported by", incident.reported_by),
         ("Source", incident.source),
-        ("Assets", ", ".join(incident.assets)),
+        ("Assets", named(incident.assets)),
         ("Description", incident.description),
         ("Contact", report.contact),
     ]
@@ -42,15 +43,16 @@ def assets_section(report: ReportFacts) -> Section:
     """Return the classification with its reasons, the order of the backups, and the documented exceptions."""
     rows = [
         (row.asset, row.kind, row.tier, row.recovery, row.why, row.owner, ", ".join(row.data_classes) or "-")
-        for row in report.assets
+        for row in shown(report.assets)
     ]
     headings = ("Asset", "Kind", "Tier", "RTO / RPO", "Why this tier", "Owner", "Data")
     content = [table("Classification, most critical first", headings, rows)]
+    content += rest(len(report.assets), "triage.classify_assets tells the tier of each")
     if report.waves:
         content += [_words("Order of the backups: what others depend on goes first.")]
-        content += [bullets((wave.replace(",", ", ") for wave in report.waves), "ol", class_="waves")]
+        content += [bullets((named(wave.split(",")) for wave in shown(report.waves)), "ol", class_="waves")]
     if report.order_findings:
-        content.append(bullets(report.order_findings))
+        content.append(bullets(shown(report.order_findings)))
     if report.exceptions:
         exceptions = [
             (
@@ -61,7 +63,7 @@ def assets_section(report: ReportFacts) -> Section:
                 record.approved_by or "-",
                 in_words(record.expires_at),
             )
-            for record in report.exceptions
+            for record in shown(report.exceptions)
         ]
         titles = ("Asset", "Tier", "Justification", "Requested by", "Approved by", "Expires")
         content.append(table("Documented exceptions", titles, exceptions))
@@ -92,11 +94,12 @@ def restore_points_section(report: ReportFacts) -> Section:
             in_bytes(point.size),
             mark("verified") if point.verified_at else mark("not verified"),
         )
-        for point in report.restore_points
+        for point in shown(report.restore_points)
     ]
     headings = ("Asset", "Restore point", "Outcome", "Pool", "Taken", "Files", "Size", "Check")
     content = [table("Overview", headings, overview, numbers=(5, 6))]
-    for point in report.restore_points:
+    content += rest(len(report.restore_points), "retention.show and the page of restore points have all of them")
+    for point in shown(report.restore_points):
         pairs = [
             ("Engine", point.engine),
             ("Snapshot", ", then ".join((*point.former_references, point.reference))),
@@ -148,7 +151,8 @@ def holds_section(report: ReportFacts) -> Section:
             in_words(hold.placed_at),
             hold.enforced_by or "-",
         )
-        for hold in report.holds
+        for hold in shown(report.holds)
     ]
     headings = ("Subject", "State", "Reason", "Legal basis", "Placed by", "Placed", "Enforced by")
-    return _section("holds", "Legal holds", table("Holds", headings, rows))
+    more = rest(len(report.holds), "retention.show has all of them")
+    return _section("holds", "Legal holds", table("Holds", headings, rows), *more)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snaphold.domain.authority import Approval, Grant
 from snaphold.ledger.entry import Entry
+from snaphold.report.excerpt import rest, shown
 from snaphold.report.facts import ReportFacts
 from snaphold.report.figures import in_seconds, in_words
 from snaphold.report.markup import Html, code, element, facts, mark, section, table
@@ -65,10 +66,11 @@ def runs_section(report: ReportFacts) -> Section:
         content.append(facts(pairs))
         rows = [
             (line.step + (f" [{line.item}]" if line.item else ""), line.title, mark(line.outcome), in_seconds(line.seconds))
-            for line in run.steps
+            for line in shown(run.steps)
         ]
         if rows:
             content.append(table("Steps so far", ("Step", "Title", "Outcome", "Time"), rows, numbers=(3,)))
+            content += rest(len(run.steps), f"snaphold runs show {run.id} has all of them")
     if not content:
         content.append(element("p", "No playbook has run; actions were started by hand."))
     return "playbook", "Playbook", section("playbook", "Playbook", *content)
@@ -76,9 +78,9 @@ def runs_section(report: ReportFacts) -> Section:
 
 def audit_section(report: ReportFacts) -> Section:
     """Return every ledger entry of the incident and the hash at which the chain stood."""
-    if not report.entries:
+    head = report.entries.newest
+    if head is None:
         return "audit", "Audit trail", section("audit", "Audit trail", element("p", "There is no entry."))
-    head = report.entries[-1]
     words = element(
         "p",
         "Each entry holds the hash of the one before; ",
@@ -88,8 +90,9 @@ def audit_section(report: ReportFacts) -> Section:
         ".",
     )
     headings = ("No.", "Time", "Event", "Who", "Action", "Outcome", "Justification", "Hash")
-    rows = [_entry_row(entry) for entry in report.entries]
-    return "audit", "Audit trail", section("audit", "Audit trail", words, table("Entries of this incident", headings, rows))
+    entries = table("Entries of this incident", headings, [_entry_row(entry) for entry in report.entries.shown])
+    more = rest(report.entries.count, f"snaphold audit list --incident {report.incident.id} has all of them")
+    return "audit", "Audit trail", section("audit", "Audit trail", words, entries, *more)
 
 
 def _entry_row(entry: Entry) -> tuple[str, ...]:
