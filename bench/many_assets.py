@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -353,13 +354,10 @@ def main() -> int:
     for store in given.stores.split(","):
         found: list[dict[str, Any]] = []
         for size in sizes:
-            with tempfile.TemporaryDirectory() as folder:
-                if store == "sqlite":
-                    found.append(measure(Path(folder), size, store))
-                    continue
-                with run_postgres() as server:
+            with tempfile.TemporaryDirectory() as folder, run_postgres() if run_postgres else nullcontext() as server:
+                if server is not None and store == "postgresql":
                     os.environ[VARIABLE] = server.url(server.create(server.prepared))
-                    found.append(measure(Path(folder), size, store))
+                found.append(measure(Path(folder), size, store))
             sys.stderr.write(f"{store}: {json.dumps(found[-1])}\n")
         result[store] = judge(found)
     text = json.dumps(result, indent=2) + "\n"
