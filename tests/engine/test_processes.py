@@ -13,22 +13,25 @@ from pathlib import Path
 import pytest
 
 from snaphold.domain.authority import Approval
+from snaphold.engine import durable
 from snaphold.engine.driver import cancel_run, resume_run
 from snaphold.engine.run import RunStatus
 from snaphold.errors import BusyError
 from support.run_lab import World, make_world, outcomes
 
-LONGEST_SECONDS = 120.0
+LONGEST_SECONDS = 240.0
 """For a machine that is busy with other things; it is no part of any claim."""
-AT_ONCE_SECONDS = 15.0
-"""Less than the longest wait of a run for a lost message (30 s), so that it shows that the message arrived."""
+AT_ONCE_SECONDS = 120.0
+"""Less than the longest wait of a run for a lost message, which is ten minutes here, so it shows that the message arrived."""
 TESTS = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.slow
 PROGRAM = """
 import sys
 from pathlib import Path
+from snaphold.engine import durable
 from support.run_lab import make_world, plan_of
 
+durable.LONGEST_RECEIVE_SECONDS = 600.0
 GATE = '''steps:
   - {id: before, do: lab.start}
   - {id: gate, approve: {ask: "Do it?", from: group/managers, within: 10m}}
@@ -42,6 +45,7 @@ print(run.status.value, run.exit_code)
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A world in which another process starts a run."""
+    monkeypatch.setattr(durable, "LONGEST_RECEIVE_SECONDS", 600.0)
     return make_world(tmp_path, monkeypatch)
 
 

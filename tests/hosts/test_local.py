@@ -17,7 +17,7 @@ def test_output_and_code_come_back() -> None:
 
 
 def test_standard_input_is_closed_unless_something_is_given() -> None:
-    assert run_command(["cat"], timeout=10).stdout == ""
+    assert run_command(["cat"], timeout=240).stdout == ""
     assert run_command(["cat"], given="a secret").stdout == "a secret"
 
 
@@ -67,7 +67,7 @@ def test_a_missing_program_is_named() -> None:
 def test_the_whole_group_ends_at_the_deadline_not_only_the_child(tmp_path: Path) -> None:
     note = tmp_path / "grandchild"
     with pytest.raises(TimedOutError) as caught:
-        run_command(["sh", "-c", f"sleep 60 & echo $! > {note}; wait"], timeout=0.5)
+        run_command(["sh", "-c", f"sleep 60 & echo $! > {note}; wait"], timeout=3)
     assert caught.value.exit_code == 6
     grandchild = int(note.read_text())
     state = Path(f"/proc/{grandchild}/stat")
@@ -77,7 +77,7 @@ def test_the_whole_group_ends_at_the_deadline_not_only_the_child(tmp_path: Path)
 def test_a_child_that_prints_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "OUTPUT_LIMIT_BYTES", 10_000)
     with pytest.raises(SnapholdError, match="printed more than 10000 bytes"):
-        run_command(["yes"], timeout=20)
+        run_command(["yes"], timeout=240)
 
 
 def test_the_environment_is_added_to_and_messages_are_not_translated(monkeypatch: pytest.MonkeyPatch) -> None:
