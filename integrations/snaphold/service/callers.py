@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,8 +13,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from snaphold.domain.people import Actor
-from snaphold.errors import NotAuthorisedError, SnapholdError
+from snaphold.errors import LedgerError, NotAuthorisedError, SnapholdError, StorageError
 from snaphold.runtime import Runtime
+from snaphold.secrets import redact
 from snaphold.service.inbox import Inbox
 from snaphold.service.jobs import JobBoard
 from snaphold.service.limits import LIMIT, Limits
@@ -26,6 +28,7 @@ from snaphold.webhooks.receiver import Receiver
 if TYPE_CHECKING:
     from pathlib import Path
 
+log = logging.getLogger(__name__)
 LONGEST_WAIT_SECONDS = 20.0
 """After this a request is answered with a job; below the 30 s that a SOAR gives a command."""
 BEARER = "BearerAuth"
@@ -90,7 +93,12 @@ def _recognise(service: Service, presented: str, source: str) -> Caller:
         headers = {"WWW-Authenticate": 'Bearer realm="snaphold"'}
         raise RequestError(401, error.what, error.why, error.do, headers, recorded=True) from error
     check_rate(service, token, source)
-    note_use(runtime.configuration, runtime.ledger, token, actor, now)
+    try:
+        note_use(runtime.configuration, runtime.ledger, token, actor, now)
+    except (LedgerError, StorageError) as error:
+        # On a full disk people must still be able to look. What changes anything is recorded first, or not done; and the
+        # next request notes the use of the token.
+        log.warning("the use of %s could not be noted: %s", token.id, redact(str(error)))
     return Caller(actor, token, service)
 
 
