@@ -18,7 +18,7 @@ from snaphold.errors import ConfigurationError, NotAuthorisedError, Problem
 
 def snaphold(*words: str, **settings: object) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "snaphold", *words]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, **settings)  # type: ignore[call-overload]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False, **settings)  # type: ignore[call-overload]
 
 
 def break_command(monkeypatch: pytest.MonkeyPatch, fault: BaseException) -> None:
@@ -143,14 +143,14 @@ def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_leaves_early_is_no_traceback(unbuffered: str) -> None:
     command = f"PYTHONUNBUFFERED={unbuffered} {sys.executable} -m snaphold --help | true"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=240, check=False)
     assert done.stderr == ""
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_closed_streams_are_no_traceback(closed: str) -> None:
     command = f"{sys.executable} -m snaphold completion nosuchshell {closed}"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
@@ -159,7 +159,7 @@ def test_closed_streams_are_no_traceback(closed: str) -> None:
 @pytest.mark.parametrize("words", ["--help", "--version", "actions list"])
 def test_output_to_a_full_disk_is_a_failure(words: str, unbuffered: str) -> None:
     command = f"PYTHONUNBUFFERED={unbuffered} {sys.executable} -m snaphold {words} > /dev/full"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[0] == "error: the output cannot be read or written"
     assert "Traceback" not in done.stderr
@@ -168,7 +168,7 @@ def test_output_to_a_full_disk_is_a_failure(words: str, unbuffered: str) -> None
 
 def test_the_help_loads_nothing_heavy() -> None:
     code = "import sys; from snaphold.cli.main import main; main(['--help']); print(*sorted(sys.modules), file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
     loaded = set(done.stderr.split())
     assert "snaphold.cli.main" in loaded
     assert loaded & {"sqlalchemy", "dbos", "cryptography", "requests", "stix2", "jsonschema", "pydantic", "yaml"} == set()

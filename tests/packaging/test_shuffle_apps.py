@@ -191,9 +191,9 @@ def test_pip_installs_the_wheel_and_the_app_can_be_imported_from_it(tmp_path: Pa
     venv.create(tmp_path / "venv", with_pip=True, system_site_packages=False)
     python = tmp_path / "venv" / "bin" / "python"
     run = [str(python), "-m", "pip", "install", "-q", "--no-deps", "--no-index", str(path)]
-    assert subprocess.run(run, capture_output=True, timeout=120, check=False).returncode == 0
+    assert subprocess.run(run, capture_output=True, timeout=280, check=False).returncode == 0
     shown = subprocess.run(
-        [str(python), "-m", "pip", "show", "-f", "snaphold"], capture_output=True, text=True, timeout=60, check=True
+        [str(python), "-m", "pip", "show", "-f", "snaphold"], capture_output=True, text=True, timeout=240, check=True
     ).stdout
     assert f"Version: {__version__}" in shown
     assert "snaphold/soar/shuffle.py" in shown

@@ -233,7 +233,7 @@ def test_an_older_pack_in_the_same_container_is_not_used(python: str, tmp_path: 
         (tmp_path / name).write_text(text)
     done = subprocess.run(
         [python, "-I", "-c", driver, str(SHIM), str(tmp_path / "old.py"), str(tmp_path / "new.py")],
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True, text=True, check=True, timeout=240,
     )  # fmt: skip
     assert done.stdout.splitlines() == ["This is the older pack.", "There is nothing to show."]
 
@@ -249,7 +249,7 @@ def test_an_image_without_the_right_packages_is_named_as_the_cause(python: str, 
     )
     (tmp_path / "script.py").write_text(integration()["script"]["script"])
     words = [python, "-I", "-c", driver, str(SHIM), str(tmp_path / "script.py")]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=240)
     assert "cannot start in this Docker image" in done.stdout
     assert "choose a newer tag of demisto/py3-tools" in done.stdout
 

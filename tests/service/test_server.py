@@ -86,7 +86,7 @@ def test_a_certificate_or_key_that_is_no_good_is_told(runtime: Runtime, certific
 def test_a_body_that_never_ends_is_given_up(lab: ServiceLab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("snaphold.service.requests.BODY_WITHIN_SECONDS", 0.2)
     port = int(lab.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=240) as connection:
         head = f"POST /v1/actions/toy.read HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {lab.tokens['ana']}\r\n"
         connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
         assert b"408" in connection.recv(65536).partition(b"\r\n")[0]
@@ -98,7 +98,7 @@ def test_a_body_in_chunks_counts_too(lab: ServiceLab) -> None:
             yield b" " * 65536
 
     reply = requests.post(
-        f"{lab.url}/v1/actions/toy.read", data=chunks(), timeout=30,
+        f"{lab.url}/v1/actions/toy.read", data=chunks(), timeout=240,
         headers={"Authorization": f"Bearer {lab.tokens['ana']}", "Content-Type": "application/json"},
     )  # fmt: skip
     assert reply.status_code == 413
@@ -114,12 +114,12 @@ def test_the_command_serves_over_tls_and_ends_in_order(tmp_path: Path, certifica
     try:
         headers = {"Authorization": f"Bearer {token['token']}"}
         with pytest.raises(requests.exceptions.SSLError):
-            requests.get(f"{serving.url}/healthz", timeout=10)
-        who = requests.get(f"{serving.url}/v1/whoami", headers=headers, verify=str(certificate[0]), timeout=10)
+            requests.get(f"{serving.url}/healthz", timeout=240)
+        who = requests.get(f"{serving.url}/v1/whoami", headers=headers, verify=str(certificate[0]), timeout=240)
         assert (who.status_code, who.json()["token"]) == (200, token["id"])
         assert snaphold(folder, "token", "revoke", token["id"]).code == 0
         assert (
-            requests.get(f"{serving.url}/v1/whoami", headers=headers, verify=str(certificate[0]), timeout=10).status_code == 401
+            requests.get(f"{serving.url}/v1/whoami", headers=headers, verify=str(certificate[0]), timeout=240).status_code == 401
         )
     finally:
         code, out, err = serving.end()
@@ -140,19 +140,19 @@ def test_a_backup_over_the_service_outlives_its_restart(tmp_path: Path) -> None:
     serving = Serving(folder)
     try:
         start = {"asset": "files-01", "incident": incident}
-        first = requests.post(f"{serving.url}/v1/actions/backup.start", json=start, headers=headers, timeout=30)
+        first = requests.post(f"{serving.url}/v1/actions/backup.start", json=start, headers=headers, timeout=240)
         assert first.status_code == 200, first.text
     finally:
         assert serving.end(signal.SIGINT)[0] == 0
     serving = Serving(folder)
     try:
-        again = requests.post(f"{serving.url}/v1/actions/backup.start", json=start, headers=headers, timeout=30)
+        again = requests.post(f"{serving.url}/v1/actions/backup.start", json=start, headers=headers, timeout=240)
         assert again.json() == first.json()
         job = first.json()
         wanted = {"incident": "INC-1", "asset": "files-01", "pool": job["pool"], "job": job["job"]}
-        deadline, status = time.monotonic() + 60, {"state": "running"}
+        deadline, status = time.monotonic() + 240, {"state": "running"}
         while time.monotonic() < deadline:
-            status = requests.post(f"{serving.url}/v1/actions/backup.status", json=wanted, headers=headers, timeout=30).json()
+            status = requests.post(f"{serving.url}/v1/actions/backup.status", json=wanted, headers=headers, timeout=240).json()
             if status["state"] != "running":
                 break
             time.sleep(0.2)
@@ -172,17 +172,17 @@ def test_a_killed_service_leaves_work_that_is_looked_up(tmp_path: Path) -> None:
                "X-Snaphold-Justification": "Test", "Prefer": "respond-async"}  # fmt: skip
     serving = Serving(folder)
     start = {"asset": "files-01", "incident": incident}
-    first = requests.post(f"{serving.url}/v1/actions/backup.start", json=start, headers=headers, timeout=30)
+    first = requests.post(f"{serving.url}/v1/actions/backup.start", json=start, headers=headers, timeout=240)
     assert first.status_code in (200, 202)
     serving.process.kill()
-    serving.process.communicate(timeout=30)
+    serving.process.communicate(timeout=240)
     serving = Serving(folder)
     try:
         if first.status_code == 202:
-            job = requests.get(serving.url + first.headers["Location"], headers=headers, timeout=30).json()
+            job = requests.get(serving.url + first.headers["Location"], headers=headers, timeout=240).json()
             assert job["state"] in ("unknown", "done")
         headers["Prefer"] = "wait=20"
-        again = requests.post(f"{serving.url}/v1/actions/backup.start", json=start, headers=headers, timeout=30)
+        again = requests.post(f"{serving.url}/v1/actions/backup.start", json=start, headers=headers, timeout=240)
         assert (again.status_code, again.json()["outcome"]) == (200, "succeeded"), again.text
     finally:
         serving.end()

@@ -20,7 +20,7 @@ def test_the_client_needs_only_requests_and_pydantic() -> None:
         "except Exception as error: assert 'cannot be reached' in str(error), error\n"
         "print(*sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True)
     loaded = set(done.stdout.split())
     assert "requests" in loaded
     assert HEAVY & loaded == set()

@@ -79,7 +79,7 @@ def run_script(python: str, folder: Path, requests: Sequence[Mapping[str, Any]])
         input=json.dumps(list(requests)),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
         cwd=folder,
     )

@@ -246,7 +246,7 @@ def test_the_page_prints_on_several_sheets(tmp_path: Path) -> None:
     import subprocess
 
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--print-to-pdf={tmp_path / 'page.pdf'}"]
-    subprocess.run([*command, (tmp_path / "page.html").as_uri()], check=True, capture_output=True, timeout=120)
+    subprocess.run([*command, (tmp_path / "page.html").as_uri()], check=True, capture_output=True, timeout=280)
     assert (tmp_path / "page.pdf").read_bytes().count(b"/Type /Page\n") > 3
 
 
