@@ -325,7 +325,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(attempts=STEPS)
 def test_however_attempts_die_and_wait_nothing_starts_twice(
     tmp_path_factory: pytest.TempPathFactory, attempts: list[tuple[str, int]]

@@ -66,7 +66,7 @@ def _trace(lines: tuple[StepLine, ...]) -> list[tuple[str, str, str, str]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(playbooks())
 def test_a_durable_run_gives_the_same_trace_as_plain_surroundings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str

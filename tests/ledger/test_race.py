@@ -38,7 +38,7 @@ def test_whatever_dies_every_key_starts_once(tmp_path: Path, deaths: float) -> N
     kills = 0
     while running:
         worker = running.pop(0)
-        code = worker.wait(120)
+        code = worker.wait(240)
         if code != 0:
             assert code == -9, "a worker may only end well or be killed"
             kills += 1

@@ -135,7 +135,7 @@ def rows_of(path: Path, table: str) -> list[int]:
     return found
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_single_edit_of_any_row_is_found(filled: tuple[Configuration, Path], tmp_path: Path, data: st.DataObject) -> None:
     table, column = data.draw(st.sampled_from(ROW_EDITS))
@@ -157,7 +157,7 @@ def test_any_single_edit_of_any_row_is_found(filled: tuple[Configuration, Path],
     assert report.status in allowed, (table, column, row, old, new)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_deleted_row_is_found(filled: tuple[Configuration, Path], tmp_path: Path, data: st.DataObject) -> None:
     table = data.draw(st.sampled_from(["entry", "register", "claim", "checkpoint"]))
@@ -168,7 +168,7 @@ def test_any_deleted_row_is_found(filled: tuple[Configuration, Path], tmp_path: 
         assert report.first_bad == row
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(first=st.integers(1, ENTRIES), second=st.integers(1, ENTRIES))
 def test_any_two_exchanged_entries_are_found(filled: tuple[Configuration, Path], tmp_path: Path, first: int, second: int) -> None:
     swap = [(-1, first), (first, second), (second, -1)]

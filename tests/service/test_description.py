@@ -147,7 +147,7 @@ def test_no_request_that_fits_the_description_ends_in_a_fault(whole: ServiceLab)
             def ask(case: Any) -> None:
                 if isinstance(case.body, dict) and "incident" in case.body:
                     case.body["incident"] = INCIDENT_DOCUMENT
-                reply = case.call(headers=headers, timeout=30)
+                reply = case.call(headers=headers, timeout=240)
                 seen[reply.status_code] += 1
                 case.validate_response(reply, checks=wanted)
 
