@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from snaphold import action, secrets
 from snaphold.clock import FixedClock
+from snaphold.http_guard import forget_everything
 from support.golden import Golden
 from support.postgres import Postgres, run_postgres
 from support.seaweed import Seaweed, run_seaweed
@@ -49,6 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget after each test which secrets it resolved: a password of one would be hidden in the output of the next."""
     monkeypatch.setattr(secrets, "_known", set[str](secrets._known))
+
+
+@pytest.fixture(autouse=True)
+def _hosts_of_one_test() -> None:
+    """Forget before each test which hosts failed and which budgets are used up: another test may have had the same port."""
+    forget_everything()
 
 
 @pytest.fixture(autouse=True)
