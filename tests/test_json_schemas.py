@@ -17,7 +17,8 @@ from snaphold.resources import folder
 INVALID = Path(__file__).parent / "data/configuration/invalid"
 # What a schema cannot say: names that refer to each other, calendars, and limits of text.
 BEYOND_A_SCHEMA = {
-    "alternate-is-the-primary", "asset-twice", "date-that-does-not-exist", "duration-beyond-a-hundred-years",
+    "alternate-is-the-primary", "asset-twice", "cases-followed-as-nobody", "date-that-does-not-exist",
+    "duration-beyond-a-hundred-years",
     "grant-of-no-length", "retention-twice", "severity-and-category-ruled-twice", "severity-ruled-twice",
     "tier-routed-twice", "tier-twice", "unknown-member-of-a-role", "unknown-pool-of-a-route", "unknown-pool-of-an-asset",
     "unknown-tier-of-a-route", "unknown-tier-of-a-rule", "unknown-tier-of-an-asset",

@@ -183,8 +183,9 @@ def _integrations(configuration: Configuration, today: date) -> Iterator[str]:
 def _people(configuration: Configuration) -> Iterator[str]:
     if not configuration.people:
         yield "nobody is listed, so nobody can act: every action is recorded against a person"
-    webhooks = {webhook.person for webhook in configuration.webhooks}  # they act through the service only
-    without = [person.id for person in configuration.people if not person.logins and person.id not in webhooks]
+    # They act through the service only.
+    served = {webhook.person for webhook in configuration.webhooks} | {configuration.service.follows_cases_as}
+    without = [person.id for person in configuration.people if not person.logins and person.id not in served]
     if without:
         yield f"no login for {_some(without)}: they cannot act on this machine"
     # A role that may do something and has no members is one that people get by grant only.

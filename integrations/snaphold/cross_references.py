@@ -106,6 +106,7 @@ def _dangling(configuration: Configuration) -> Iterator[Fault]:
         if route.alternate == route.primary:
             yield Fault(("routes", index, "alternate"), "the alternate pool is the primary pool")
     yield from _dangling_webhooks(configuration)
+    yield from _unknown(("service", "follows_cases_as"), configuration.service.follows_cases_as, people, "person")
     for index, role in enumerate(configuration.roles):
         for position, member in enumerate(role.members):
             yield from _unknown(("roles", index, "members", position), member, people, "person")

@@ -187,3 +187,21 @@ def test_cases_that_are_owed_a_look_get_it_in_the_name_of_the_webhook(tmp_path: 
         watching.look()
         lab.clock.advance(5)
     assert asked == ["webhook itsm-in"] * 3
+
+
+def test_cases_are_followed_in_the_name_of_a_person_also_where_no_webhook_tells_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = ScheduleLab(tmp_path).install(monkeypatch)
+    asked: list[tuple[str, str, bool]] = []
+
+    def catch_up(runtime: Runtime, **_: Any) -> None:
+        asked.append((runtime.actor.id, runtime.actor.login, runtime.actor.uses_grants))
+
+    monkeypatch.setattr(snaphold.case_loop, "catch_up", catch_up)
+    watching = keeper(lab)
+    settings = lab.configuration.service.model_copy(update={"follows_cases_as": "ana"})
+    watching.runtime = replace(lab.runtime, configuration=lab.configuration.model_copy(update={"service": settings}))
+    watching.look()
+    watching.look()
+    assert asked == [("ana", "service", False)]

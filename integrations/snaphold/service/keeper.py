@@ -77,15 +77,21 @@ class Keeper:
         self._guarded("cases", self._catch_up)
 
     def _catch_up(self) -> None:
-        """Look at the cases that are owed a look, in the name of the first webhook of a system that can be asked."""
-        now = self.runtime.clock.now()
-        hook = next((one for one in self.runtime.configuration.webhooks if one.integration is not None), None)
-        if hook is None or (self._cases_seen is not None and now - self._cases_seen < CASES_EVERY):
+        """Look at the cases that are owed a look, in the name of whom the configuration says."""
+        configuration, now = self.runtime.configuration, self.runtime.clock.now()
+        person = configuration.service.follows_cases_as
+        hook = next((one for one in configuration.webhooks if one.integration is not None), None)
+        if (person is None and hook is None) or (self._cases_seen is not None and now - self._cases_seen < CASES_EVERY):
             return
         from snaphold.case_loop import catch_up
 
         self._cases_seen = now
-        acting = replace(self.runtime, actor=actor_of_webhook(self.runtime.configuration, hook.name))
+        if person is not None:
+            actor = actor_of_person(configuration, person, LOGIN)
+        else:
+            assert hook is not None  # noqa: S101  one of the two is there
+            actor = actor_of_webhook(configuration, hook.name)
+        acting = replace(self.runtime, actor=actor)
         catch_up(acting, on_error=lambda case, error: log.error("the case %s: %s", case, error))
 
     def _extra(self, schedule: TightenedSchedule) -> None:

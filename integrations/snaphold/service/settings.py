@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from snaphold.domain.value import Value
+from snaphold.domain.value import Identifier, Value
 
 
 class ServiceSettings(Value):
@@ -27,6 +27,12 @@ class ServiceSettings(Value):
         le=1_000_000,
         description="Callers without a valid token, and deliveries that a webhook refuses, from one address: so many hear why.",
         examples=[60],
+    )
+    follows_cases_as: Identifier | None = Field(
+        default=None,
+        description="The person in whose name the service looks at open cases by itself, in every integration; left out: that of "
+        "the first webhook with an integration, and without one nobody looks.",
+        examples=["alerts"],
     )
 
     def link(self, path: str) -> str:
