@@ -9,6 +9,7 @@ from shuffle_app_code import check_names, class_code, method_code
 from shuffle_document import Files, action_entry, api_of, files_of, method_entry
 from snaphold import __version__
 from snaphold.action import Effect
+from snaphold.soar.followed import STATUS
 from snaphold.soar.shuffle_names import CHECK, Parameter
 from snaphold.soar.shuffle_vendor import controls_of, methods_of, settings_of
 from snaphold.soar.vendors import VENDORS, brand, inputs_of
@@ -17,6 +18,7 @@ _IMPORTS = """\
 from snaphold.soar.shuffle import refuse_templates
 from snaphold.soar.shuffle_vendor import answer_vendor"""
 
+_STATUS = "Show where a backup stands. way says what to do: waiting is to ask again, next to go on, error to stop. Effect: reads."
 _BACKUPS = (
     "- `backup_start` begins a job and never a second one for the same step. Ask `backup_status` once in each run of a",
     "  workflow that starts itself: `$label.way equals waiting` asks again, `next` goes on, `error` is the end without a backup.",
@@ -46,7 +48,10 @@ def vendor_authentication(kind: str) -> Sequence[Parameter]:
 def vendor_api(kind: str) -> dict[str, Any]:
     """Return api.yaml of a vendor's app as data."""
     title = VENDORS[kind].title
-    actions = [action_entry(entry, inputs_of(entry), controls_of(entry)) for entry in methods_of(kind).values()]
+    actions = [
+        action_entry(entry, inputs_of(entry), controls_of(entry)) | ({"description": _STATUS} if entry.name == STATUS else {})
+        for entry in methods_of(kind).values()
+    ]
     told = f"Works with {VENDORS[kind].work} of {title} from Shuffle itself, without the Snaphold service"
     authentication = vendor_authentication(kind)
     return api_of(brand(kind), told, (title, "Incident response"), authentication, [*actions, method_entry(CHECK, signs_in=True)])

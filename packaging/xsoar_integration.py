@@ -127,7 +127,11 @@ def _conditions(entry: AnyAction) -> list[Entry]:
 def _polling() -> list[Entry]:
     return [
         {"name": "interval_in_seconds", "description": "The pause between two questions.", "defaultValue": str(INTERVAL_SECONDS)},
-        {"name": "timeout_in_seconds", "description": "After this long it has failed.", "defaultValue": str(TIMEOUT_SECONDS)},
+        {
+            "name": "timeout_in_seconds",
+            "description": "After this long it is an error; the work itself may go on.",
+            "defaultValue": str(TIMEOUT_SECONDS),
+        },
         {"name": "job_id", "description": "Set by polling.", "hidden": True},
         {"name": "began", "description": "Set by polling.", "hidden": True},
         # Without a default: any text in it, "false" too, hides the first message.

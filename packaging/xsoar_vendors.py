@@ -17,6 +17,12 @@ _RUN_TEXT = (
     "Start a backup and follow it to its end. The same step never starts a second one: it finds its job and follows that. "
     "A backup that failed, or that still runs when the time is over, is an error that names the job."
 )
+_STATUS_TEXT = "Show where a backup stands. With polling it asks until the job has ended; a backup that failed is an error."
+_OWN_TEXTS = {
+    "justification": "Why this is done; it stays with the command in XSOAR.",
+    "incident_id": "The incident's id, when it is not this one's.",
+}
+"""Of arguments that mean something else where there is no service and no audit trail."""
 _POLLING: Entry = {
     "name": "polling",
     "description": "Whether to ask again until the job has ended.",
@@ -88,10 +94,12 @@ def _command(kind: str, name: str, entry: AnyAction) -> Entry:
     runs, follows = name == command_name(kind, RUN), polls(kind, name)
     command: Entry = {
         "name": name,
-        "description": _RUN_TEXT if runs else f"{entry.title}. {entry.description}",
+        "description": _RUN_TEXT if runs else _STATUS_TEXT if follows else f"{entry.title}. {entry.description}",
         "arguments": action_arguments(entry, inputs_of(entry), polls=follows),
         "outputs": action_outputs(entry),
     }
+    for argument in command["arguments"]:
+        argument["description"] = _OWN_TEXTS.get(argument["name"], argument["description"])
     if follows:
         told = [*action_outputs(find_action(START)), *action_outputs(find_action(STATUS))]
         command |= {"polling": True, "outputs": list({one["contextPath"]: one for one in told}.values())}

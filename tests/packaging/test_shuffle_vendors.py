@@ -72,6 +72,10 @@ def test_the_class_and_api_yaml_agree_and_the_class_guards_itself_first(kind: st
         assert all(one["example"] for one in action["parameters"])
         assert not action.get("auth_not_required")
     assert code.index("refuse_templates(sdk)\n") < code.index("class Snaphold")
+    claims = [
+        text for action in document["actions"] for text in (action["description"], *(str(one) for one in action["parameters"]))
+    ]
+    assert not [text for text in claims if "audit trail" in text or "register" in text], "there is none of it here"
 
 
 class Vendor:
