@@ -56,6 +56,14 @@ def test_a_plain_copy_is_stale_and_the_backup_interface_is_not(tmp_path: Path, s
     assert adapter.verify(bank_application(), staging / "bank.db").consistent
 
 
+def wait_for_a_checkpoint(database: Path) -> None:
+    """Wait until the application has written into the database's own file."""
+    before, until = database.stat().st_mtime_ns, time.monotonic() + 120
+    while database.stat().st_mtime_ns == before:
+        assert time.monotonic() < until, "the writer does not write"
+        time.sleep(0.001)
+
+
 @pytest.mark.slow
 def test_a_slow_plain_copy_is_torn_and_the_backup_interface_is_exact(tmp_path: Path, staging: Path) -> None:
     adapter = open_adapter(SystemClock())
@@ -66,7 +74,7 @@ def test_a_slow_plain_copy_is_torn_and_the_backup_interface_is_exact(tmp_path: P
             with database.open("rb") as source, plain.open("wb") as target:
                 for block in iter(lambda: source.read(64 * 1024), b""):
                     target.write(block)
-                    time.sleep(0.01)
+                    wait_for_a_checkpoint(database)
             torn += not adapter.verify(bank_application(), plain).consistent
             folder = staging / str(attempt)
             folder.mkdir()

@@ -27,7 +27,7 @@ def create(database: Path, journal_mode: str) -> None:
 
 def write_for_ever(database: Path, ready: Path, checkpoint_pages: int) -> None:
     """Transfer between random accounts until somebody ends the process."""
-    connection = sqlite3.connect(database, isolation_level=None, timeout=30)
+    connection = sqlite3.connect(database, isolation_level=None, timeout=240)
     connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
     connection.execute("PRAGMA synchronous = OFF")
     source = random.Random(7)  # noqa: S311  nothing here is secret
