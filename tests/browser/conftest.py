@@ -26,7 +26,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     need_program("restic")
     folder = tmp_path_factory.mktemp("browser") / "demo"
     words = [sys.executable, "-m", "snaphold"]
-    done = subprocess.run([*words, "demo", "--dir", str(folder)], capture_output=True, text=True, check=False, timeout=290)
+    done = subprocess.run([*words, "demo", "--dir", str(folder)], capture_output=True, text=True, check=False, timeout=550)
     assert done.returncode == 0, done.stdout + done.stderr
     tokens = {}
     for person, more in (("ana", []), ("bruno", ["--may-approve"])):

@@ -125,7 +125,7 @@ def start_run(site: Site) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=290,
+        timeout=550,
     )
     assert done.returncode == 5, done.stdout + done.stderr
     return str(json.loads(done.stdout.splitlines()[0])["run"])

@@ -19,7 +19,7 @@ from snaphold.demo.share import files_of, fill_share
 from support.needs import need_program
 
 pytestmark = pytest.mark.slow
-LONGEST_SECONDS = 240
+LONGEST_SECONDS = 550
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 

@@ -17,7 +17,7 @@ import pytest
 from support.needs import need_program
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 280
+SECONDS = 550
 EPOCH = "1780000000"
 
 

@@ -57,7 +57,7 @@ def sdk(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[s
         env=environment,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=550,
         check=False,
     )
 
@@ -85,7 +85,7 @@ def test_a_fault_that_the_sdk_knows_is_found(content: Path, tmp_path: Path) -> N
 def test_the_strict_models_accept_every_file(content: Path) -> None:
     script = need_shared("tools/xsoar/strict.py")
     done = subprocess.run(
-        [sdk_program("python"), str(script), "Packs"], cwd=content, capture_output=True, text=True, timeout=280, check=False
+        [sdk_program("python"), str(script), "Packs"], cwd=content, capture_output=True, text=True, timeout=550, check=False
     )
     assert done.returncode == 0, done.stdout
     skipped = {line.split()[1].rstrip(":") for line in done.stdout.splitlines() if line.startswith("skip")}

@@ -21,7 +21,7 @@ USER, PASSWORD = "backup@vsphere.local", "simulated-password"
 _SOURCE = Path(__file__).with_name("govmomi_vcenter") / "main.go"
 _PACKAGES = Path("/usr/share/gocode")
 _FOLDER = ROOT / "build/vsim"
-_BUILD_SECONDS = 280
+_BUILD_SECONDS = 550
 
 
 def simulator_program() -> Path:
