@@ -20,7 +20,7 @@ from support.seaweed import Seaweed, run_seaweed
 
 # A deadline for each example would be an absolute time in a test; in CI the examples are the same every time.
 settings.register_profile("snaphold", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", settings.get_profile("snaphold"), derandomize=True)
+settings.register_profile("ci", settings.get_profile("snaphold"), derandomize=True, print_blob=True)
 TESTS = Path(__file__).parent
 SERVED = (
     "browser/", "conformance/", "platforms/", "providers/", "service/", "simulators/", "webhooks/", "soar/test_client.py",
