@@ -69,6 +69,19 @@ def slow_body(lab: ServiceLab) -> Reply:
         return Reply(int(client.recv(65536).split(b" ")[1]), {}, b"")
 
 
+def no_http(lab: ServiceLab) -> Reply:
+    host, _, port = lab.url.partition("://")[2].rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=240) as client:
+        client.sendall(CONTENT.encode() + b"\r\n\r\n")
+        said = b""
+        while part := client.recv(65536):
+            said += part
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in head
+    assert json.loads(body)["status"] == 400
+    return Reply(int(head.split(b" ")[1]), {}, body)
+
+
 def csrf(lab: ServiceLab, **headers: str) -> Reply:
     browser = Browser(lab).sign_in()
     if not headers:
@@ -107,6 +120,7 @@ TABLE: dict[str, tuple[int, str, Callable[[ServiceLab], Reply]]] = {
     "a page that is not there": (404, "service.refuse", lambda lab: Browser(lab).sign_in().get("/ui/runs/RUN-none")),
     "no route": (404, "service.refuse", asking("GET", "/.git/config", token=None)),
     "another method": (405, "service.refuse", asking("DELETE", "/v1/runs", token=None)),
+    "what is no HTTP": (400, "service.refuse", no_http),
     "a body too slow": (408, "service.refuse", slow_body),
     "an action that somebody is at": (
         409, "service.refuse", lambda lab: lab.act("toy.start", asset="orders-db", headers={"Idempotency-Key": HELD}),

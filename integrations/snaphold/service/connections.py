@@ -8,12 +8,17 @@ would keep everybody else out.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from snaphold.service.problems import MEDIA_TYPE, RequestError, problem_of
 
 HEAD_WITHIN_SECONDS = 15.0
 """The head of a request must be whole after this, counted from the connection or from the answer before."""
@@ -25,6 +30,10 @@ GOODBYE_WITHIN_SECONDS = 5.0
 """How long a client may take to end a connection that was closed in order; TLS waits for its word."""
 KEPT_FREE = 32
 """So many connections are always left for those who come."""
+
+
+def _tell_nobody(_peer: str) -> None:
+    """Keep it to oneself."""
 
 
 class Wait(Enum):
@@ -42,6 +51,7 @@ class PatientProtocol(H11Protocol):
     since: float = 0.0
     closing_since: float = 0.0
     most_connections: int = 0
+    note_malformed: Callable[[str], None] = staticmethod(_tell_nobody)
 
     def connection_made(self, transport: Any) -> None:
         """Take a connection; when there are nearly too many, others that only wait are cut."""
@@ -73,6 +83,17 @@ class PatientProtocol(H11Protocol):
         self.since = time.monotonic()
         super().on_response_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP request with a problem document, as everything else that is refused."""
+        self.note_malformed(self.peer)
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):  # else an answer is under way, and is cut off
+            body = json.dumps(problem_of(RequestError(400, "this is no HTTP request that can be read", msg))).encode()
+            headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), "connection": "close"}
+            head = h11.Response(status_code=400, headers=list(headers.items()), reason=b"Bad Request")
+            for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
     @property
     def peer(self) -> str:
         """The client's address, without its port."""
@@ -102,9 +123,10 @@ class PatientProtocol(H11Protocol):
         return now - self.since > within[wait]
 
 
-def protocol_for(most_connections: int) -> type[asyncio.Protocol]:
-    """Return the protocol of a server with that limit."""
-    return type("BoundedProtocol", (PatientProtocol,), {"most_connections": most_connections})
+def protocol_for(most_connections: int, note_malformed: Callable[[str], None] = _tell_nobody) -> type[asyncio.Protocol]:
+    """Return the protocol of a server with that limit; `note_malformed` hears whose request could not be read."""
+    bound = {"most_connections": most_connections, "note_malformed": staticmethod(note_malformed)}
+    return type("BoundedProtocol", (PatientProtocol,), bound)
 
 
 def waiting_connections(connections: Any) -> list[PatientProtocol]:

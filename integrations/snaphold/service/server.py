@@ -35,7 +35,7 @@ from snaphold.service.keeper import Keeper
 from snaphold.service.limits import Limits
 from snaphold.service.listener import Listener
 from snaphold.service.records import ApiToken
-from snaphold.service.refusals import RefusalLog
+from snaphold.service.refusals import REFUSE, RefusalLog
 from snaphold.webhooks.receiver import open_receivers
 
 MOST_CONNECTIONS = 256
@@ -95,7 +95,7 @@ class Listening:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            http=protocol_for(MOST_CONNECTIONS),
+            http=protocol_for(MOST_CONNECTIONS, self._note_malformed),
             ws="none",
             lifespan="off",
             limit_concurrency=MOST_CONNECTIONS,
@@ -128,6 +128,12 @@ class Listening:
         left = self.service.jobs.wait_for_all(GRACE_SECONDS)
         self.service.refusals.close()
         return left
+
+    def _note_malformed(self, peer: str) -> None:
+        refusals, now = self.service.refusals, self.service.runtime.clock.now()
+        due = refusals.count(peer, "400 this is no HTTP request that can be read", now, REFUSE)
+        if due:
+            asyncio.get_running_loop().run_in_executor(None, refusals.write, due)
 
     def stop(self) -> None:
         """Take no more requests, answer those that are there, and end."""

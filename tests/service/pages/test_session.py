@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from snaphold.service.pages.session import safe_target
 from snaphold.service.records import WebSession
 from snaphold.service.tokens import revoke_token
 from support.page_lab import Browser
-from support.service_lab import ServiceLab
+from support.service_lab import ServiceLab, serving
 
 PAGES = ["/ui", "/ui/approvals", "/ui/restore-points", "/ui/evidence", "/ui/integrations", "/ui/board", "/ui/runs/RUN-1"]
 
@@ -30,6 +32,15 @@ def test_the_cookie_is_for_the_pages_only_and_no_script_can_read_it(lab: Service
     (session,) = lab.runtime.ledger.records(WebSession)
     assert value not in session.model_dump_json()
     assert ("service", "session.begin") in lab.events()
+
+
+def test_behind_a_proxy_that_does_tls_the_cookie_is_sent_over_tls_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, (address, secure) in enumerate((("https://snaphold.example.org", True), ("", False))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with serving(folder, monkeypatch, service={"address": address}) as lab:
+            reply = Browser(lab).post("/ui/sign-in", token=lab.tokens["ana"])
+            assert ("Secure" in reply.headers["set-cookie"]) is secure
 
 
 @pytest.mark.parametrize("token", ["", "snh_" + "x" * 43, "nonsense"])

@@ -176,7 +176,9 @@ async def _sign_in(request: Request) -> Response:
     except SnapholdError as error:
         return await _told(request, error)
     answer = RedirectResponse(wanted, 303)
-    secure = request.url.scheme == "https"
+    # Behind a proxy that does TLS the service itself is asked without it; its address for people tells.
+    address = service.runtime.configuration.service.address
+    secure = request.url.scheme == "https" or address.startswith("https://")
     seconds = int(LASTS.total_seconds())
     answer.set_cookie(COOKIE, value, max_age=seconds, path="/ui", httponly=True, samesite="strict", secure=secure)
     return answer
