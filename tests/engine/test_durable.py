@@ -272,7 +272,7 @@ def test_a_gate_in_one_branch_is_left_only_when_the_other_branch_has_ended(world
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["claim", "settle", "append"])
+@pytest.mark.parametrize("method", ["claim", "settle", "amend"])
 def test_a_full_disk_under_the_ledger_leaves_the_run_and_the_next_process_finishes_it(
     world: World, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
