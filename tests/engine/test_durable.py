@@ -14,7 +14,7 @@ from snaphold.domain.authority import Approval, ApprovalState, Grant
 from snaphold.engine import durable
 from snaphold.engine.drive import Drive
 from snaphold.engine.driver import cancel_run, resume_run, start_run
-from snaphold.engine.durable import DurableSteps, _engine  # pyright: ignore[reportPrivateUsage]
+from snaphold.engine.durable import DurableSteps, file_engine
 from snaphold.engine.locks import sole_driver
 from snaphold.engine.plan import plan_path
 from snaphold.engine.run import Reason, Run, RunStatus, driver_lock
@@ -390,7 +390,7 @@ def test_a_long_job_does_not_flood_the_audit_trail(world: World, monkeypatch: py
 
 
 def test_the_run_engine_has_its_clock_also_on_an_old_sqlite(tmp_path: Path) -> None:
-    with _engine(tmp_path / "run.sqlite").connect() as connection:
+    with file_engine(tmp_path / "run.sqlite").connect() as connection:
         now, nothing = connection.exec_driver_sql("select unixepoch('subsec'), unixepoch('gibberish')").one()
     assert abs(now - time.time()) < 5, "DBOS writes its times with this on Python 3.12 and newer; SQLite has it from 3.42"
     assert nothing is None

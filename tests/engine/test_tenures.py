@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from snaphold.clock import FixedClock
 from snaphold.domain.authority import Hold
 from snaphold.engine import tenures, workers
 from snaphold.engine.leaving import RunLeftError
+from snaphold.engine.local_workers import is_gone, life_of
 from snaphold.engine.tenures import State, WorkerState
 from snaphold.errors import BusyError, InputError, LedgerError
 from snaphold.ledger.database import DatabaseLedger
@@ -24,12 +27,19 @@ from support.postgres import Postgres
 LEASE = timedelta(seconds=15)
 
 
-@pytest.fixture
-def ledger(postgres: Postgres, clock: FixedClock) -> Iterator[DatabaseLedger]:
-    opened = DatabaseLedger.on(PostgresStore(postgres.empty_ledger()), clock)
-    for id in ("w1", "w2"):
-        workers.register(opened, id, 4, LEASE)
-    yield opened
+@pytest.fixture(params=["file", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: FixedClock) -> Iterator[DatabaseLedger]:
+    if request.param == "file":
+        opened = DatabaseLedger(tmp_path / "ledger.sqlite", clock)
+        opened.store.engine.dialect.update_returning = False  # RHEL 9's SQLite has none
+    else:
+        postgres: Postgres = request.getfixturevalue("postgres")
+        opened = DatabaseLedger.on(PostgresStore(postgres.empty_ledger()), clock)
+    with ExitStack() as lives:
+        for id in ("w1", "w2"):
+            lives.enter_context(life_of(opened, id))
+            workers.register(opened, id, 4, LEASE)
+        yield opened
     opened.close()
 
 
@@ -192,6 +202,26 @@ def test_what_a_person_left_is_taken_by_nobody_until_that_person_dies_or_resumes
     tenures.close_tenure(ledger, "R2")
     assert states(ledger)["R2"][0] == State.ENDED.value
     assert tenures.take(ledger, "R1", "w1").tenant.fence == 1
+
+
+def test_a_worker_on_this_machine_whose_process_is_gone_loses_its_runs_at_once(tmp_path: Path, clock: FixedClock) -> None:
+    ledger = DatabaseLedger(tmp_path / "ledger.sqlite", clock)
+    want(ledger, "R1")
+    with life_of(ledger, "w1"):
+        workers.register(ledger, "w1", 4, LEASE)
+        tenures.take(ledger, "R1", "w1")
+        assert (tenures.driver_of(ledger, "R1"), workers.sweep(ledger)) == ("w1", [])
+    assert (is_gone(ledger, "w1"), tenures.driver_of(ledger, "R1")) == (True, None)
+    assert [(one.run, one.worker) for one in workers.sweep(ledger)] == [("R1", "w1")]
+    assert states(ledger)["R1"] == (State.WANTED.value, None, 1)
+    assert list((tmp_path / "runs").iterdir()) == [], "its lock is removed"
+    ledger.close()
+
+
+def test_the_plan_of_a_shared_run_is_found_and_others_have_none(ledger: DatabaseLedger) -> None:
+    want(ledger, "R1")
+    assert (tenures.is_shared(ledger, "R1"), tenures.stored_plan(ledger, "R1")) == (True, {"run": "R1"})
+    assert (tenures.is_shared(ledger, "R2"), tenures.stored_plan(ledger, "R2")) == (False, None)
 
 
 def test_no_two_workers_have_one_name() -> None:

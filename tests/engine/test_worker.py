@@ -1,4 +1,4 @@
-"""A worker in this process on a real PostgreSQL: gates that cost nothing, calls, cancels, stops, plans that were changed."""
+"""A worker in this process, on a file and on PostgreSQL: gates that cost nothing, calls, cancels, stops, changed plans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import dbos._queue
-import psycopg
 import pytest
 import sqlalchemy as sa
 from dbos._sys_db import SystemDatabase
@@ -22,7 +21,7 @@ from snaphold.engine import tenures, workers
 from snaphold.engine.driver import cancel_run, resume_run, wake_run
 from snaphold.engine.durable import DurableSteps
 from snaphold.engine.run import Run, RunStatus, find_run, is_driven
-from snaphold.engine.shared_runs import register_run
+from snaphold.engine.shared_runs import drive_here, register_run
 from snaphold.engine.tenures import State
 from snaphold.engine.worker import Settings, Worker
 from snaphold.errors import BusyError, InputError, NotAuthorisedError
@@ -62,9 +61,12 @@ LONG_BRANCHES = """steps:
 """
 
 
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: Postgres) -> World:
-    """A world whose ledger and runs are in a PostgreSQL database of its own."""
+@pytest.fixture(params=["file", "postgresql"])
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> World:
+    """A world whose ledger and runs are in files or in a PostgreSQL database of its own."""
+    if request.param == "file":
+        return make_world(tmp_path, monkeypatch)
+    postgres: Postgres = request.getfixturevalue("postgres")
     monkeypatch.setenv("SNAPHOLD_TEST_DATABASE", postgres.url(postgres.create(postgres.prepared)))
     return make_world(tmp_path, monkeypatch, database="env:SNAPHOLD_TEST_DATABASE")
 
@@ -266,9 +268,10 @@ def test_a_branch_whose_end_could_not_be_recorded_does_not_hold_its_run(world: W
 
 
 def test_a_person_drives_a_run_here_and_leaves_it_at_the_gate_for_nobody_else(world: World) -> None:
-    run = world.start(plan_of(GATE), stay_at_gates=False)
-    assert run.status is RunStatus.WAITING
     runtime = world.runtime()
+    registered = register_run(runtime, plan_of(GATE), held_back=True)
+    run = drive_here(runtime, registered.id, world.listen, stay_at_gates=False)
+    assert run.status is RunStatus.WAITING
     assert state(runtime, run.id) == State.LEFT.value
     with working(world):
         time.sleep(0.5)
@@ -289,8 +292,8 @@ def test_a_person_waits_at_a_gate_and_the_answer_is_heard(world: World) -> None:
 def test_a_plan_that_was_changed_in_the_database_is_not_driven(world: World) -> None:
     runtime = world.runtime()
     run = register_run(runtime, plan_of(GATE))
-    with psycopg.connect(world.configuration.database_url(), autocommit=True) as connection:
-        connection.execute("update snaphold.tenure set plan = replace(plan, 'lab.start', 'lab.write')")
+    with runtime.ledger.writing() as connection:
+        connection.execute(sa.update(tenure).values(plan=sa.func.replace(tenure.c.plan, "lab.start", "lab.write")))
     with working(world):
         until(lambda: state(runtime, run.id) == State.WAITING.value)
     assert world.lab.calls == []

@@ -13,8 +13,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from snaphold.clock import FixedClock
+from snaphold.engine.tenures import driver_of
 from snaphold.errors import LedgerError
 from snaphold.ledger import open_ledger, schema
+from snaphold.ledger.database import DatabaseLedger
 from snaphold.ledger.postgresql import PostgresStore
 from snaphold.ledger.revisions import HEAD, REVISIONS, VERSION_TABLE
 from snaphold.ledger.upgrade import schema_status, upgrade_schema
@@ -118,8 +120,40 @@ def test_there_is_nothing_before_the_first_use_and_an_upgrade_makes_the_file(tmp
     connection.close()
 
 
-def test_a_new_file_has_the_tables_of_the_ledger_only(tmp_path: Path) -> None:
-    open_ledger(configure(tmp_path, sign=False), FixedClock(NOW)).close()
-    engine = sa.create_engine(f"sqlite:///{tmp_path}/state/ledger.sqlite")
-    assert set(sa.inspect(engine).get_table_names()) == {*schema.metadata.tables, VERSION_TABLE}
+EVERY_TABLE = {*schema.metadata.tables, *schema.cluster.tables, VERSION_TABLE}
+
+
+def tables_of(path: Path) -> set[str]:
+    engine = sa.create_engine(f"sqlite:///{path}")
+    found = set(sa.inspect(engine).get_table_names())
     engine.dispose()
+    return found
+
+
+def test_a_new_file_has_the_tables_of_the_ledger_and_of_its_workers(tmp_path: Path) -> None:
+    open_ledger(configure(tmp_path, sign=False), FixedClock(NOW)).close()
+    assert tables_of(tmp_path / "state/ledger.sqlite") == EVERY_TABLE
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_file_from_before_it_could_share_runs_gets_the_tables_and_its_revision(tmp_path: Path, opened: bool) -> None:
+    configuration = configure(tmp_path, sign=False)
+    ledger = open_ledger(configuration, FixedClock(NOW))
+    ledger.append(note())
+    ledger.close()
+    with sqlite3.connect(ledger.path) as connection:
+        connection.execute("drop table worker")
+        connection.execute("drop table tenure")
+        connection.execute("update alembic_version set version_num = '0002'")
+    connection.close()
+    copy = DatabaseLedger(ledger.path, FixedClock(NOW), read_only=True)
+    assert (copy.shares_runs, driver_of(copy, "RUN-1"), len(copy.entries())) == (False, None, 1)
+    copy.close()
+    if opened:
+        again = open_ledger(configuration, FixedClock(NOW))
+        assert (again.shares_runs, len(again.entries())) == (True, 1)
+        again.close()
+    else:
+        upgrade_schema(configuration)
+    assert schema_status(configuration).revision == HEAD
+    assert tables_of(ledger.path) == EVERY_TABLE

@@ -47,7 +47,7 @@ def make_lab(rig: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **changes:
 
 
 def keeper(lab: CaseLab) -> Keeper:
-    return Keeper(lab.runtime, Inbox(lab.runtime, Path("snaphold.yaml")))
+    return Keeper(lab.runtime, Inbox(lab.runtime))
 
 
 def put(lab: CaseLab, approval: Approval = REQUEST, **changes: Any) -> None:

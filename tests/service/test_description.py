@@ -21,7 +21,7 @@ EXAMPLES_EACH = 8
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return build_app(cast("Service", SimpleNamespace(runtime=None))).openapi()
+    return build_app(cast("Service", SimpleNamespace(runtime=None, driver=None))).openapi()
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from support.schedule_lab import REGULAR, ScheduleLab
 
 
 def keeper(lab: ScheduleLab) -> Keeper:
-    return Keeper(lab.runtime, Inbox(lab.runtime, lab.folder / "snaphold.yaml"))
+    return Keeper(lab.runtime, Inbox(lab.runtime))
 
 
 @pytest.mark.parametrize("kind", ["remembers", "forgets"])

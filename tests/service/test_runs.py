@@ -80,7 +80,9 @@ def test_a_run_waits_for_an_approval_over_a_restart_of_the_service(folder: Path)
         waiting = until(
             lambda: requests.get(serving.url + place, headers=ana, timeout=240).json(), lambda run: run["status"] == "waiting"
         )
-        assert (waiting["driven"], waiting["requested_by"]) == (True, "ana")
+        assert waiting["requested_by"] == "ana"
+        at_rest = until(lambda: requests.get(serving.url + place, headers=ana, timeout=240).json(), lambda run: not run["driven"])
+        assert at_rest["status"] == "waiting", "what waits for a person keeps nothing busy"
         again = requests.post(f"{serving.url}/v1/runs", json={**wanted, "incident": "INC-1"}, headers=ana, timeout=240)
         assert (again.status_code, again.json()["id"]) == (200, waiting["id"])
         other = requests.post(f"{serving.url}/v1/runs", json={**wanted, "inputs": {"text": "else"}}, headers=ana, timeout=240)
@@ -89,7 +91,7 @@ def test_a_run_waits_for_an_approval_over_a_restart_of_the_service(folder: Path)
         assert serving.end()[0] == 0
     serving = Serving(folder)
     try:
-        assert requests.get(serving.url + place, headers=ana, timeout=240).json()["driven"] is True
+        assert requests.get(serving.url + place, headers=ana, timeout=240).json()["status"] == "waiting"
         (asked,) = requests.get(f"{serving.url}/v1/approvals?state=waiting", headers=ana, timeout=240).json()["approvals"]
         assert (asked["ask"], asked["may_answer"]) == ("Go on with it?", ["ben"])
         answer = f"{serving.url}/v1/approvals/{asked['id']}"
@@ -134,17 +136,13 @@ def test_a_run_that_cannot_begin_is_told_and_nothing_is_registered(folder: Path)
         )
         assert requests.get(url, headers=ana, timeout=240).json() == {"runs": [], "next": ""}
         assert requests.get(f"{url}/RUN-none", headers=ana, timeout=240).status_code == 404
-        (folder / "snaphold.yaml").write_text("broken: [")
-        reply = requests.post(url, json={"playbook": "asked", "incident": INCIDENT}, headers=ana, timeout=240)
-        assert (reply.status_code, "snaphold.yaml" in reply.json()["why"]) == (424, True), reply.text
-        assert requests.get(url, headers=ana, timeout=240).json() == {"runs": [], "next": ""}
     finally:
         serving.end()
 
 
 @pytest.mark.slow
-def test_a_run_whose_process_was_killed_is_taken_up_and_cancelled_over_the_api(folder: Path) -> None:
-    ana, ben = token(folder, "ana"), token(folder, "ben")
+def test_the_driver_is_started_again_when_it_is_killed_and_its_runs_go_on_by_themselves(folder: Path) -> None:
+    ana, ben = token(folder, "ana"), token(folder, "ben", "--may-approve")
     serving = Serving(folder)
     try:
         wanted = {"playbook": "asked", "incident": INCIDENT}
@@ -152,14 +150,47 @@ def test_a_run_whose_process_was_killed_is_taken_up_and_cancelled_over_the_api(f
         assert started.status_code == 202, started.text
         place = serving.url + started.headers["Location"]
         until(lambda: requests.get(place, headers=ana, timeout=240).json(), lambda run: run["status"] == "waiting")
-        same = requests.post(f"{place}/resume", headers=ana, timeout=240)
-        assert (same.status_code, same.json()["driven"]) == (200, True)
-        os.kill(driver_of(folder), signal.SIGKILL)
-        until(lambda: requests.get(place, headers=ana, timeout=240).json(), lambda run: not run["driven"])
+        (first,) = drivers_of(folder)
+        os.kill(first, signal.SIGKILL)
+        (asked,) = requests.get(f"{serving.url}/v1/approvals?state=waiting", headers=ben, timeout=240).json()["approvals"]
+        yes = {"decision": "approved", "reason": "Confirmed by telephone"}
+        given = requests.post(f"{serving.url}/v1/approvals/{asked['id']}", json=yes, headers=ben, timeout=240)
+        assert given.status_code == 200, given.text
+        done = until(lambda: requests.get(place, headers=ana, timeout=240).json(), lambda run: run["ended_at"])
+        assert (done["status"], [line["outcome"] for line in done["steps"]]) == ("done", ["succeeded", "approved", "succeeded"])
+        (second,) = drivers_of(folder)
+        assert second != first
+        until(lambda: requests.get(f"{serving.url}/readyz", timeout=240).status_code, lambda status: status == 200)
+    finally:
+        assert serving.end()[0] == 0
+    assert drivers_of(folder) == [], "it is stopped with the service"
+
+
+@pytest.mark.slow
+def test_the_driver_ends_when_the_service_is_killed(folder: Path) -> None:
+    serving = Serving(folder)
+    until(lambda: drivers_of(folder), lambda found: len(found) == 1)
+    serving.process.kill()
+    serving.process.communicate(timeout=240)
+    until(lambda: drivers_of(folder), lambda found: found == [])
+
+
+@pytest.mark.slow
+def test_a_run_that_was_begun_without_the_service_is_taken_up_and_cancelled_over_the_api(folder: Path) -> None:
+    ana, ben = token(folder, "ana"), token(folder, "ben")
+    words = ("--as", "ana", "--incident", "incident.json", "--justification", "A test", "--no-wait")
+    began = snaphold(folder, "run", "asked", *words)
+    assert began.code == 5, began.err
+    serving = Serving(folder)
+    try:
+        (found,) = requests.get(f"{serving.url}/v1/runs", headers=ana, timeout=240).json()["runs"]
+        assert (found["status"], found["driven"]) == ("waiting", False)
+        place = f"{serving.url}/v1/runs/{found['id']}"
         assert requests.post(f"{place}/resume", headers=ben, timeout=240).status_code == 403
         resumed = requests.post(f"{place}/resume", headers=ana, timeout=240)
         assert (resumed.status_code, resumed.json()["driven"]) == (202, True), resumed.text
-        until(lambda: requests.get(place, headers=ana, timeout=240).json(), lambda run: run["status"] == "waiting")
+        same = requests.post(f"{place}/resume", headers=ana, timeout=240)
+        assert (same.status_code, same.json()["driven"]) == (200, True)
         assert requests.post(f"{place}/cancel", headers=ana, timeout=240).status_code in (200, 202)
         ended = until(lambda: requests.get(place, headers=ana, timeout=240).json(), lambda run: run["ended_at"])
         assert (ended["status"], ended["cancel_requested"], ended["requested_by"]) == ("cancelled", "ana", "ana")
@@ -167,11 +198,35 @@ def test_a_run_whose_process_was_killed_is_taken_up_and_cancelled_over_the_api(f
         assert serving.end()[0] == 0
 
 
-def driver_of(folder: Path) -> int:
-    """Return the process that drives the one run of this estate."""
+@pytest.mark.slow
+def test_a_person_takes_up_a_run_of_the_service_on_the_command_line_when_the_service_is_gone(folder: Path) -> None:
+    ana = token(folder, "ana")
+    serving = Serving(folder)
+    try:
+        started = requests.post(
+            f"{serving.url}/v1/runs", json={"playbook": "asked", "incident": INCIDENT}, headers=ana, timeout=240
+        )
+        place = serving.url + started.headers["Location"]
+        until(lambda: requests.get(place, headers=ana, timeout=240).json(), lambda run: run["status"] == "waiting")
+    finally:
+        assert serving.end()[0] == 0
+    id = started.json()["id"]
+    shown = snaphold(folder, "runs", "show", id)
+    assert ("the service takes it" in shown.out, f"snaphold runs resume {id}" in shown.out) == (True, True), shown.out
+    (asked,) = json.loads(snaphold(folder, "runs", "show", id, "--json").out)["approvals"]
+    given = snaphold(folder, "approvals", "approve", asked["id"], "--as", "ben", "--reason", "Confirmed")
+    assert given.code == 0, given.err
+    resumed = snaphold(folder, "runs", "resume", id, "--as", "ana")
+    assert resumed.code == 0, resumed.out + resumed.err
+    assert json.loads(snaphold(folder, "runs", "show", id, "--json").out)["status"] == "done"
+
+
+def drivers_of(folder: Path) -> list[int]:
+    """Return the processes that drive the runs of this estate."""
+    found: list[int] = []
     for place in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it ended meanwhile
             words = place.read_bytes()
-            if b"snaphold.service.drive_run" in words and str(folder).encode() in words:
-                return int(place.parent.name)
-    raise AssertionError("no process drives it")
+            if b"snaphold.service.drive_runs" in words and str(folder).encode() in words:
+                found.append(int(place.parent.name))
+    return found

@@ -108,7 +108,7 @@ class Started:
     asked: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list[tuple[str, str, tuple[str, ...]]])
     faults: list[Exception] = field(default_factory=list[Exception])
 
-    def __call__(self, runtime: Any, config: Path, delivery: WebhookDelivery) -> tuple[str, ...]:
+    def __call__(self, runtime: Any, delivery: WebhookDelivery) -> tuple[str, ...]:
         if self.faults:
             raise self.faults.pop(0)
         self.asked.append((delivery.incident, runtime.actor.login, delivery.playbooks))
@@ -163,4 +163,4 @@ def receiving(folder: Path, patch: Any, **changes: Any) -> Generator[WebhookLab]
     given: dict[str, Any] = {"webhooks": WEBHOOKS, "severities": SEVERITIES, "roles": ROLES, **changes}
     with serving(folder, patch, **given) as service:
         started = Started()
-        yield WebhookLab(service, started, Inbox(service.runtime, folder / "snaphold.yaml", start=started))
+        yield WebhookLab(service, started, Inbox(service.runtime, start=started))

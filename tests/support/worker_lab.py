@@ -68,8 +68,10 @@ def plan_for(number: int, assets: list[str]) -> Plan:
 
 
 def world_of(folder: Path) -> World:
-    """Return the world in a folder, with its database in PostgreSQL ($SNAPHOLD_TEST_DATABASE)."""
-    return make_world(folder, database="env:SNAPHOLD_TEST_DATABASE")
+    """Return the world in a folder, with its database in PostgreSQL ($SNAPHOLD_TEST_DATABASE), or in a file without one."""
+    if os.environ.get("SNAPHOLD_TEST_DATABASE"):
+        return make_world(folder, database="env:SNAPHOLD_TEST_DATABASE")
+    return make_world(folder)
 
 
 class Deaths:
@@ -142,10 +144,10 @@ class Child:
 
 @dataclass
 class WorkerLab:
-    """Workers on one PostgreSQL."""
+    """Workers on one PostgreSQL, or on one file when there is no URL."""
 
     folder: Path
-    url: str
+    url: str = ""
     seed: int = 0
     lease: float = LEASE_SECONDS
     children: list[Child] = field(default_factory=list[Child])

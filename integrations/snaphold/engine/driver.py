@@ -7,7 +7,7 @@ from typing import Any
 from snaphold.engine.drive import Drive
 from snaphold.engine.locks import is_held, sole_driver
 from snaphold.engine.plan import Plan, read_plan, write_plan
-from snaphold.engine.run import Run, RunStatus, change_run, driver_lock, find_run, request_cancel, write_run
+from snaphold.engine.run import Run, RunStatus, change_run, driver_lock, find_run, record_lock, request_cancel, write_run
 from snaphold.engine.steps import Listener, StepEvent, nobody
 from snaphold.errors import InputError, MissingToolError, SnapholdError
 from snaphold.incident_register import remember_incident
@@ -31,8 +31,12 @@ def start_run(runtime: Runtime, plan: Plan, *, listener: Listener = nobody, stay
         if existing is not None:
             raise run_exists(existing)
         remember_incident(plan.incident, runtime.ledger, runtime.actor, runtime.clock)
-        run = new_run(runtime, plan, write_plan(runtime.configuration, plan))
-        write_run(runtime.ledger, run, runtime.actor, "run.start")
+        with runtime.ledger.turn(record_lock(runtime.configuration, plan.run)):  # a service may register it at this moment
+            existing = runtime.ledger.record(Run, plan.run)
+            if existing is not None:
+                raise run_exists(existing)
+            run = new_run(runtime, plan, write_plan(runtime.configuration, plan))
+            write_run(runtime.ledger, run, runtime.actor, "run.start")
         return _drive(runtime, plan, run, listener, stay_at_gates)
 
 
@@ -73,7 +77,7 @@ def resume_run(runtime: Runtime, id: str, *, listener: Listener = nobody, stay_a
     Raises InputError (no such run), LedgerError (its plan was changed), BusyError and the rest as `start_run`.
     """
     found = find_run(runtime.ledger, id)
-    if runtime.configuration.database:
+    if _is_shared(runtime, id):
         return found if found.has_ended else _shared_module().drive_here(runtime, id, listener, stay_at_gates)
     with sole_driver(driver_lock(runtime.configuration, id), id):
         run = find_run(runtime.ledger, id)
@@ -99,12 +103,19 @@ def wake_run(runtime: Runtime, id: str) -> bool:
     """Have the process that drives the run look at the register now. Return whether there is one."""
     if not id:
         return False  # a SOAR asked, and asks how it stands by itself
-    if runtime.configuration.database:
+    if _is_shared(runtime, id):
         return _shared_module().wake_run(runtime.ledger, id)
     driven = is_held(driver_lock(runtime.configuration, id))
     if driven:
         _engine_module().wake(runtime.configuration, id)
     return driven
+
+
+def _is_shared(runtime: Runtime, run: str) -> bool:
+    """Return whether workers share the run: all of them do in PostgreSQL, in a file those that the service began."""
+    from snaphold.engine.tenures import is_shared
+
+    return bool(runtime.configuration.database) or is_shared(runtime.ledger, run)
 
 
 def _shared_module() -> Any:

@@ -77,7 +77,7 @@ def launched(drive: Drive) -> Generator[None, None, None]:
     configuration = drive.runtime.configuration
     log = log_to(runs_folder(configuration) / f"{drive.run.id}.log")
     path = state_path(configuration, drive.run.id)
-    engine = _engine(path)
+    engine = file_engine(path)
     drives[drive.run.id] = drive
     try:
         DBOS(
@@ -157,7 +157,7 @@ def wake(configuration: Configuration, run: str) -> None:
     path = state_path(configuration, run)
     if not path.exists():
         return
-    engine = _engine(path)
+    engine = file_engine(path)
     client = DBOSClient(system_database_engine=engine, serializer=DBOSPortableJSONSerializer())
     try:
         for workflow in client.list_workflows(status=_OPEN, load_input=False):
@@ -353,10 +353,11 @@ def _receive(seconds: float) -> None:
     DBOS.recv(WAKE, timeout_seconds=min(max(seconds, 0.0), LONGEST_RECEIVE_SECONDS))
 
 
-def _engine(path: Path) -> sa.Engine:
-    """Return an engine of our own: DBOS's has no write-ahead log, and is twenty times slower."""
+def file_engine(path: Path, most: int = 5) -> sa.Engine:
+    """Return an engine of our own: DBOS's has no write-ahead log, and is twenty times slower. `most` connections are kept."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_MILLISECONDS / 1000})
+    seconds = BUSY_MILLISECONDS / 1000
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": seconds}, pool_size=most, pool_timeout=seconds)
 
     def tune(connection: Any, _record: Any) -> None:
         connection.isolation_level = "IMMEDIATE"

@@ -126,13 +126,18 @@ def read_plan(configuration: Configuration, run: Run) -> Plan:
         raise LedgerError(
             f"the plan of {run.id} cannot be read", f"{path}: {error.strerror}", "start a new generation of the run"
         ) from error
-    if hashlib.sha256(data).hexdigest() != run.plan_sha256:
+    check_plan(run, hashlib.sha256(data).hexdigest(), str(path))
+    return plan_from(json.loads(data))
+
+
+def check_plan(run: Run, sha256: str, place: str) -> None:
+    """Raise LedgerError when a plan that was found in a place is not the one that the run was started with."""
+    if sha256 != run.plan_sha256:
         raise LedgerError(
             f"the plan of {run.id} was changed after the run was started",
-            f"{path} does not have the SHA-256 that the register holds",
+            f"what is in {place} does not have the SHA-256 that the register holds",
             "find out who changed it; then cancel the run and start a new generation",
         )
-    return plan_from(json.loads(data))
 
 
 def plan_from(document: Mapping[str, Any]) -> Plan:

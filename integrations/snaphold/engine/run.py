@@ -120,15 +120,19 @@ def driver_lock(configuration: Configuration, run: str) -> Path:
     return runs_folder(configuration) / f"{run}.lock"
 
 
+def record_lock(configuration: Configuration, run: str) -> Path:
+    """Return the lock under which a run's record is changed, for `Ledger.turn`."""
+    return runs_folder(configuration) / f"{run}.record-lock"
+
+
 def is_driven(configuration: Configuration, ledger: Ledger, run: str) -> bool:
     """Return whether a living process drives the run now."""
     from snaphold.engine.locks import is_held
-
-    if not configuration.database:
-        return is_held(driver_lock(configuration, run))
     from snaphold.engine.tenures import driver_of
     from snaphold.ledger.database import DatabaseLedger
 
+    if not configuration.database and is_held(driver_lock(configuration, run)):
+        return True
     return isinstance(ledger, DatabaseLedger) and driver_of(ledger, run) is not None
 
 

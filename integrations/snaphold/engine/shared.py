@@ -1,10 +1,12 @@
-"""Runs in PostgreSQL: one process drives many of them, and any of them can go on in another process."""
+"""Runs that workers share: one process drives many of them, and any of them can go on in another process."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from dbos import DBOS, DBOSPortableJSONSerializer, SetWorkflowID
 
@@ -15,50 +17,75 @@ from snaphold.engine.durable import (
     NOTICE_SECONDS,
     check_version,
     drives,
+    file_engine,
     log_to,
     open_parts,
     run_workflow,
 )
+from snaphold.engine.locks import exclusively
 from snaphold.engine.run import runs_folder
 from snaphold.errors import SnapholdError
 
+if TYPE_CHECKING:
+    from dbos import DBOSConfig
+
 CONNECTIONS = 8
 """Connections of one worker to the run engine's tables; the ledger has its own."""
+FILE_NAME = "shared.sqlite"
+NOTICE_IN_FILE_SECONDS = 0.5
+"""In a file each part of a run that waits is asked for in its turn: many that wait must not keep the others from working."""
 
 
 @contextmanager
 def shared_engine(configuration: Configuration, worker: str) -> Generator[None, None, None]:
-    """Have DBOS drive runs in PostgreSQL for the length of the block; it takes up only what `take_up` gives it.
+    """Have DBOS drive shared runs for the length of the block; it takes up only what `take_up` gives it.
 
     A queue of this worker's own brings back what another one left: no other worker looks into it.
     """
     folder = runs_folder(configuration)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = log_to(folder / f"worker-{worker}.log")
+    database: dict[str, Any]
+    if configuration.database:
+        database = {
+            "system_database_url": configuration.database_url(),
+            "sys_db_pool_size": CONNECTIONS,
+            "notification_listener_polling_interval_sec": NOTICE_SECONDS,
+            "run_migrations": False,
+        }
+    else:
+        database = _in_file(folder / FILE_NAME)
+    config: dict[str, Any] = {
+        "name": "snaphold",
+        "executor_id": worker,
+        "application_version": APPLICATION_VERSION,
+        "serializer": DBOSPortableJSONSerializer(),
+        "log_level": "WARNING",
+        "enable_otlp": False,
+        **database,
+    }
     try:
-        DBOS(
-            config={
-                "name": "snaphold",
-                "system_database_url": configuration.database_url(),
-                "sys_db_pool_size": CONNECTIONS,
-                "executor_id": worker,
-                "application_version": APPLICATION_VERSION,
-                "serializer": DBOSPortableJSONSerializer(),
-                "notification_listener_polling_interval_sec": NOTICE_SECONDS,
-                "run_migrations": False,
-                "log_level": "WARNING",
-                "enable_otlp": False,
-            }
-        )
+        DBOS(config=cast("DBOSConfig", config))
         DBOS.listen_queues([_queue_of(worker)])
-        DBOS.launch()
+        with exclusively(folder / f"{FILE_NAME}.lock"):  # of two that launch at once only one may make the tables
+            DBOS.launch()
         DBOS.register_queue(_queue_of(worker), polling_interval_sec=NOTICE_SECONDS, on_conflict="never_update")
         yield
         remove_queue(worker)
     finally:
         DBOS.destroy()
+        if "system_database_engine" in database:
+            database["system_database_engine"].dispose()
         logging.getLogger("dbos").removeHandler(log)
         log.close()
+
+
+def _in_file(path: Path) -> dict[str, Any]:
+    return {
+        "system_database_url": f"sqlite:///{path}",
+        "system_database_engine": file_engine(path, CONNECTIONS),
+        "notification_listener_polling_interval_sec": NOTICE_IN_FILE_SECONDS,
+    }
 
 
 def remove_queue(worker: str) -> None:

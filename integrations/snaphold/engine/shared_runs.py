@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from snaphold.engine.driver import new_run, run_exists
 from snaphold.engine.plan import Plan
-from snaphold.engine.run import Run, find_run, write_run
+from snaphold.engine.run import Run, find_run, record_lock, write_run
 from snaphold.engine.steps import Listener, StepEvent
 from snaphold.engine.tenures import State, add_tenure, driver_of, wake
 from snaphold.engine.worker import Settings, Worker
@@ -44,7 +44,7 @@ def register_run(runtime: Runtime, plan: Plan, *, held_back: bool = False) -> Ru
     document = plan.to_document()
     run = new_run(runtime, plan, digest(document))
     state = State.LEFT if held_back else State.WANTED
-    with ledger.turn(runtime.configuration.state_folder / "runs" / f"{run.id}.record-lock"):
+    with ledger.turn(record_lock(runtime.configuration, run.id)):
         existing = ledger.record(Run, plan.run)
         if existing is not None:
             raise run_exists(existing)

@@ -1,4 +1,4 @@
-"""Who drives which run, when the ledger is in PostgreSQL. The table `tenure` is the truth; DBOS's own rows follow it.
+"""Who drives which run that workers share. The table `tenure` is the truth; DBOS's own rows follow it.
 
 Every take counts the fence up. Whoever holds an older fence can write nothing to the ledger any more, and every change
 here is made under the ledger's write lock, so that each write was made either wholly before the change or not at all.
@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from snaphold.engine.leaving import RunLeftError
+from snaphold.engine.local_workers import is_gone
 from snaphold.errors import BusyError, InputError, LedgerError
 from snaphold.ledger.chain import add_entry
 from snaphold.ledger.database import DatabaseLedger
@@ -64,6 +65,9 @@ class Taken:
         return digest(self.plan)
 
 
+_WHAT_IS_TAKEN = sa.select(tenure.c.run, tenure.c.worker, tenure.c.fence, tenure.c.plan)
+
+
 def milliseconds(moment: datetime) -> int:
     """Return a time as the tables hold it."""
     return round(moment.timestamp() * 1000)
@@ -89,25 +93,27 @@ def take_next(ledger: DatabaseLedger, by: str) -> Taken | None:
     with ledger.writing() as connection:
         now = milliseconds(ledger.now(connection))
         # What was begun comes before what was not: a run that lost its worker is in the middle of an incident.
-        wanted = sa.select(columns.run).where(due(now)).order_by(columns.fence == 0, columns.changed_at, columns.run).limit(1)
-        run = connection.execute(wanted).scalar_one_or_none()
-        return None if run is None else _take(ledger, connection, run, by)
+        wanted = _WHAT_IS_TAKEN.where(due(now)).order_by(columns.fence == 0, columns.changed_at, columns.run).limit(1)
+        found = connection.execute(wanted).first()
+        return None if found is None else _take(ledger, connection, found, by)
 
 
 def take(ledger: DatabaseLedger, run: str, by: str) -> Taken:
     """Take one run, whatever its state, as long as no living worker drives it. Raises BusyError when one does."""
     with ledger.writing() as connection:
-        found = connection.execute(sa.select(tenure.c.worker).where(tenure.c.run == run)).first()
+        found = connection.execute(_WHAT_IS_TAKEN.where(tenure.c.run == run)).first()
         if found is None:
             raise InputError(f"{run} is unknown to the workers", "it was started with another database")
         if found.worker is not None and found.worker != by:
             raise BusyError(
                 f"{run} is being driven by the worker {found.worker}", "only one drives a run", "wait for it, or stop that worker"
             )
-        return _take(ledger, connection, run, by)
+        return _take(ledger, connection, found, by)
 
 
-def _take(ledger: DatabaseLedger, connection: sa.Connection, run: str, by: str) -> Taken:
+def _take(ledger: DatabaseLedger, connection: sa.Connection, found: Any, by: str) -> Taken:
+    """Take what was found under the write lock, so that it cannot have changed. RHEL 9's SQLite knows no RETURNING."""
+    run, fence = str(found.run), int(found.fence) + 1
     now = ledger.now(connection)
     alive = sa.select(worker.c.id).where(
         worker.c.id == by, worker.c.state == WorkerState.RUNNING.value, worker.c.alive_until > milliseconds(now)
@@ -115,10 +121,9 @@ def _take(ledger: DatabaseLedger, connection: sa.Connection, run: str, by: str) 
     if connection.execute(alive).first() is None:
         raise _lost(run, by)
     values = {"state": State.DRIVEN.value, "worker": by, "wake_at": None, "woken": False, "changed_at": milliseconds(now)}
-    change = sa.update(tenure).where(tenure.c.run == run).values(**values, fence=tenure.c.fence + 1)
-    row = connection.execute(change.returning(tenure.c.fence, tenure.c.plan)).one()
-    note(connection, run, "run.take", {"worker": by, "fence": row.fence}, now)
-    return Taken(Tenant(run, row.fence), by, json.loads(row.plan))
+    connection.execute(sa.update(tenure).where(tenure.c.run == run).values(**values, fence=fence))
+    note(connection, run, "run.take", {"worker": by, "fence": fence}, now)
+    return Taken(Tenant(run, fence), by, json.loads(found.plan))
 
 
 def hand_to_workers(ledger: DatabaseLedger, run: str) -> bool:
@@ -167,7 +172,9 @@ def take_calls(ledger: DatabaseLedger, by: str) -> list[str]:
         if connection.execute(sa.select(tenure.c.run).where(*mine).limit(1)).first() is None:
             return []
     with ledger.writing() as connection:
-        return list(connection.execute(sa.update(tenure).where(*mine).values(woken=False).returning(tenure.c.run)).scalars())
+        called = list(connection.execute(sa.select(tenure.c.run).where(*mine)).scalars())
+        connection.execute(sa.update(tenure).where(*mine).values(woken=False))
+        return called
 
 
 def close_tenure(ledger: DatabaseLedger, run: str) -> None:
@@ -179,11 +186,28 @@ def close_tenure(ledger: DatabaseLedger, run: str) -> None:
 
 def driver_of(ledger: DatabaseLedger, run: str) -> str | None:
     """Return the living worker that drives a run, or None."""
+    if not ledger.shares_runs:
+        return None
     joined = sa.select(tenure.c.worker).join(worker, worker.c.id == tenure.c.worker)
     with ledger.looking() as connection:
         now = milliseconds(ledger.now(connection))
         alive = (worker.c.state.in_(LIVE), worker.c.alive_until > now)
-        return connection.execute(joined.where(tenure.c.run == run, *alive)).scalar_one_or_none()
+        found = connection.execute(joined.where(tenure.c.run == run, *alive)).scalar_one_or_none()
+    return None if found is None or is_gone(ledger, found) else found
+
+
+def is_shared(ledger: DatabaseLedger, run: str) -> bool:
+    """Return whether workers drive this run. In a file there are also runs that have a process of their own."""
+    return stored_plan(ledger, run) is not None
+
+
+def stored_plan(ledger: DatabaseLedger, run: str) -> dict[str, Any] | None:
+    """Return the plan of a run that workers share, as it is stored; None when they do not share it."""
+    if not ledger.shares_runs:
+        return None
+    with ledger.looking() as connection:
+        found = connection.execute(sa.select(tenure.c.plan).where(tenure.c.run == run)).scalar_one_or_none()
+    return None if found is None else json.loads(found)
 
 
 def count_waiting(ledger: DatabaseLedger) -> int:

@@ -1,4 +1,4 @@
-"""A worker: takes runs from PostgreSQL, drives several at a time, and notices when another worker is lost."""
+"""A worker: takes runs that are shared, drives several at a time, and notices when another worker is lost."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from snaphold.domain.authority import Approval, ApprovalState
 from snaphold.domain.people import Actor
 from snaphold.engine import tenures, workers
 from snaphold.engine.drive import Drive
-from snaphold.engine.heartbeat import Heartbeat
-from snaphold.engine.plan import plan_from
+from snaphold.engine.heartbeat import Heartbeat, pulse_of
+from snaphold.engine.local_workers import forget_lock, life_of
+from snaphold.engine.plan import check_plan, plan_from
 from snaphold.engine.run import Run, RunStatus, find_run
 from snaphold.engine.steps import Listener, nobody
 from snaphold.engine.tenures import State, Taken, WorkerState
-from snaphold.errors import LedgerError, NotAuthorisedError, SnapholdError
+from snaphold.errors import NotAuthorisedError, SnapholdError
 from snaphold.runtime import Runtime
 from snaphold.secrets import redact
 
@@ -89,24 +90,30 @@ class Worker:
         self._stopping.set()
         self._news.set()
 
+    def ring(self) -> None:
+        """Look for runs now, and not only when it is time to."""
+        self._news.set()
+
     def work(self, ready: Callable[[], None] = lambda: None) -> None:
         """Drive runs until `stop`, or until the only run has ended or was left. Raises LedgerError at the beginning only."""
         from snaphold.engine import shared
 
-        ledger, configuration = self.runtime.ledger, self.runtime.configuration
-        workers.register(ledger, self.id, self.settings.at_once, self.settings.lease)
-        heart = Heartbeat(configuration.database_url(), self.id, self.settings.lease, self._lost)
-        standing.depend_on(lambda: heart.late)
-        try:
-            with shared.shared_engine(configuration, self.id):
-                ready()
-                self._loop()
-                self._leave_all()
-                if not self._held:  # else it stays as it is, and the others take its runs when it is overdue
-                    _try(lambda: workers.set_state(ledger, self.id, WorkerState.STOPPED))
-        finally:
-            standing.depend_on(None)
-            heart.stop()
+        ledger, settings = self.runtime.ledger, self.settings
+        with life_of(ledger, self.id):
+            workers.register(ledger, self.id, settings.at_once, settings.lease)
+            heart = Heartbeat(pulse_of(self.runtime, settings.lease), self.id, settings.lease, self._lost)
+            standing.depend_on(lambda: heart.late)
+            try:
+                with shared.shared_engine(self.runtime.configuration, self.id):
+                    ready()
+                    self._loop()
+                    self._leave_all()
+                    if not self._held:  # else it stays as it is, and the others take its runs when it is overdue
+                        _try(lambda: workers.set_state(ledger, self.id, WorkerState.STOPPED))
+                        forget_lock(ledger, self.id)
+            finally:
+                standing.depend_on(None)
+                heart.stop()
 
     def _loop(self) -> None:
         if self.settings.only:
@@ -192,12 +199,7 @@ class Worker:
         run = find_run(ledger, taken.tenant.run)
         if run.has_ended:
             return None
-        if taken.plan_sha256 != run.plan_sha256:
-            raise LedgerError(
-                f"the plan of {run.id} was changed after the run was started",
-                "it does not have the SHA-256 that the register holds",
-                "find out who changed it; then cancel the run and start a new generation",
-            )
+        check_plan(run, taken.plan_sha256, "the database")
         own = replace(runtime, ledger=ledger, actor=self._actor_of(run))
         settings = self.settings
         drive = Drive(own, plan_from(taken.plan), run, settings.listener, settings.stay_at_gates)

@@ -1,4 +1,4 @@
-"""The workers that share a ledger in PostgreSQL: they say that they live, and notice when another no longer does."""
+"""The workers that share a ledger: they say that they live, and notice when another no longer does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 import sqlalchemy as sa
 
+from snaphold.engine.local_workers import forget_lock, is_gone
 from snaphold.engine.tenures import LIVE, WorkerState, milliseconds, note, orphan
 from snaphold.ledger.database import DatabaseLedger
 from snaphold.ledger.schema import tenure, worker
@@ -68,23 +69,28 @@ def set_state(ledger: DatabaseLedger, id: str, state: WorkerState) -> None:
 
 
 def sweep(ledger: DatabaseLedger) -> list[Orphan]:
-    """Give up every worker that did not say in time that it lives, and free its runs; return them.
+    """Give up every worker that is gone or did not say in time that it lives, and free its runs; return them.
 
     All of it is one transaction under the ledger's write lock: of two that sweep at once the second finds nothing.
     """
-    overdue = (worker.c.state.in_(LIVE),)
     with ledger.looking() as connection:
-        now = milliseconds(ledger.now(connection))
-        if connection.execute(sa.select(worker.c.id).where(*overdue, worker.c.alive_until < now).limit(1)).first() is None:
+        if not _find_lost(ledger, connection, ledger.now(connection)):
             return []
     with ledger.writing() as connection:
         moment = ledger.now(connection)
-        give_up = sa.update(worker).where(*overdue, worker.c.alive_until < milliseconds(moment))
-        lost = list(connection.execute(give_up.values(state=WorkerState.LOST.value).returning(worker.c.id)).scalars())
+        lost = _find_lost(ledger, connection, moment)
+        connection.execute(sa.update(worker).where(worker.c.id.in_(lost)).values(state=WorkerState.LOST.value))
         freed = [Orphan(*found) for found in orphan(connection, lost, moment)]
         for one in freed:
             note(connection, one.run, "run.orphan", {"worker": one.worker, "fence": one.fence}, moment)
-        return freed
+    for id in lost:
+        forget_lock(ledger, id)
+    return freed
+
+
+def _find_lost(ledger: DatabaseLedger, connection: sa.Connection, now: datetime) -> list[str]:
+    rows = connection.execute(sa.select(worker.c.id, worker.c.alive_until).where(worker.c.state.in_(LIVE))).all()
+    return [row.id for row in rows if row.alive_until < milliseconds(now) or is_gone(ledger, row.id)]
 
 
 def list_workers(ledger: DatabaseLedger) -> list[WorkerLine]:

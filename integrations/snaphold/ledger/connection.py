@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from snaphold.clock import Clock
 from snaphold.errors import LedgerError, SnapholdError, StorageError
 from snaphold.ledger.revisions import HEAD, VERSION_TABLE, check_known, read_revision
-from snaphold.ledger.schema import APPLICATION_ID, SCHEMA_VERSION, TRIGGERS, metadata
+from snaphold.ledger.schema import APPLICATION_ID, SCHEMA_VERSION, TRIGGERS, cluster, metadata, tenure
 
 BUSY_SECONDS = 30.0
 """How long a write waits for other writers; each holds the file for about a millisecond."""
@@ -34,6 +34,8 @@ class SqliteStore:
         self.path = path
         self.place = str(path)
         self.engine = open_database(path, read_only=read_only, busy_seconds=busy_seconds)
+        with self.reading() as connection:  # an older file that may only be read has no table for it
+            self.shares_runs = sa.inspect(connection).has_table(tenure.name)
 
     def writing(self) -> AbstractContextManager[sa.Connection]:
         """See `Store.writing`."""
@@ -195,20 +197,34 @@ def _begin(connection: sa.Connection) -> None:
 def _prepare(engine: sa.Engine, path: Path, busy_seconds: float) -> None:
     _use_wal(engine, busy_seconds)
     with engine.connect() as connection, connection.begin():
-        if _pragma(connection, "user_version") != 0:
+        is_new = _pragma(connection, "user_version") == 0
+        if not is_new and sa.inspect(connection).has_table(tenure.name):
             return
     with writing(engine, path) as connection:
         if _pragma(connection, "user_version") != 0:
+            _add_workers(connection, path)
             return
         if connection.exec_driver_sql("select count(*) from sqlite_master").scalar_one():
             raise LedgerError(f"{path} is not a ledger", "it holds tables of another program", "set another state folder")
         metadata.create_all(connection)
+        cluster.create_all(connection)
         for statement in TRIGGERS.values():
             connection.exec_driver_sql(statement)
         connection.exec_driver_sql(f"pragma application_id={APPLICATION_ID}")
         connection.exec_driver_sql(f"pragma user_version={SCHEMA_VERSION}")
         connection.exec_driver_sql(f"create table {VERSION_TABLE} (version_num varchar(32) not null primary key)")
         connection.exec_driver_sql(f"insert into {VERSION_TABLE} values (?)", (HEAD,))  # noqa: S608  a name of ours
+
+
+def _add_workers(connection: sa.Connection, path: Path) -> None:
+    """Bring an older file to this revision: `snaphold db upgrade` need not be said for a file."""
+    if _pragma(connection, "application_id") != APPLICATION_ID:
+        return  # not ours; the check that follows says so
+    revision = read_revision(connection)
+    check_known(revision or HEAD, f"the ledger {path}")
+    cluster.create_all(connection)
+    if revision is not None:
+        connection.exec_driver_sql(f"update {VERSION_TABLE} set version_num = ?", (HEAD,))  # noqa: S608  a name of ours
 
 
 def _use_wal(engine: sa.Engine, busy_seconds: float) -> None:
@@ -240,7 +256,7 @@ def _check_version(engine: sa.Engine, path: Path) -> None:
             f"its schema is version {version}, this program knows {SCHEMA_VERSION}",
             "use the newer snaphold",
         )
-    # Files from before there were revisions have none, and are as the first one made them. No later one changed a file.
+    # Files from before there were revisions have none, and are as the first one made them; opening added what is new.
     if revision is not None:
         check_known(revision, f"the ledger {path}")
 

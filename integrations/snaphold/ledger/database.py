@@ -90,6 +90,11 @@ class DatabaseLedger:
             return self.store.path
         raise LedgerError(f"the ledger {self.store.place} is not a file")
 
+    @property
+    def shares_runs(self) -> bool:
+        """Whether it says which worker drives which run. A file of an older version that may only be read does not."""
+        return self.store.shares_runs
+
     def close(self) -> None:
         """Close the database."""
         self._own_store().close()

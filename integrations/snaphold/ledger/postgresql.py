@@ -38,6 +38,8 @@ _WRITE_LOCK = "snaphold-ledger"
 class PostgresStore:
     """A ledger in a PostgreSQL database that `snaphold db upgrade` has prepared."""
 
+    shares_runs = True
+
     def __init__(self, url: str, *, read_only: bool = False, lock_seconds: float = LOCK_SECONDS) -> None:
         """Connect, and check the revision. Raises LedgerError when it cannot be used as it is."""
         self._url = parse_url(url)

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from snaphold.errors import LedgerError
 
-REVISIONS = ("0001", "0002")
-"""0001: the ledger itself. 0002: workers, and who drives which run (PostgreSQL only)."""
+REVISIONS = ("0001", "0002", "0003")
+"""0001: the ledger itself. 0002: workers, and who drives which run, in PostgreSQL. 0003: the same in a SQLite file."""
 HEAD = REVISIONS[-1]
 VERSION_TABLE = "alembic_version"
 

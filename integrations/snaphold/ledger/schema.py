@@ -59,7 +59,7 @@ register = Table(
 )
 
 cluster = MetaData()
-"""What only a ledger in PostgreSQL has: the workers, and which of them drives which run."""
+"""The workers, and which of them drives which run: facts of the moment, not of the trail, so rows here change."""
 
 worker = Table(
     "worker",

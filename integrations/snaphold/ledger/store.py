@@ -17,6 +17,8 @@ class Store(Protocol):
 
     place: str
     """Where it is, for people; without a password."""
+    shares_runs: bool
+    """Whether it has the tables that say which worker drives which run."""
 
     def writing(self) -> AbstractContextManager[sa.Connection]:
         """Open a transaction that has the write lock from its start: what it reads cannot change before it commits."""

@@ -58,7 +58,7 @@ def build_app(service: Service, given: Mapping[str, AnyAction] | None = None) ->
         told = {"status": "ok", "version": __version__, "time": format_time(service.runtime.clock.now())}
         return JSONResponse(told)
 
-    readiness = Readiness(service.runtime)
+    readiness = Readiness(service.runtime, service.driver)
 
     async def ready() -> JSONResponse:
         """Say whether the service can do its work now; needs no token."""

@@ -22,6 +22,7 @@ from snaphold.service.limits import LIMIT, Limits
 from snaphold.service.problems import RequestError, is_recorded, is_refusal
 from snaphold.service.records import ApiToken
 from snaphold.service.refusals import REFUSE, RefusalLog
+from snaphold.service.run_driver import RunDriver
 from snaphold.service.tokens import note_use, recognise
 from snaphold.webhooks.receiver import Receiver
 
@@ -51,6 +52,13 @@ class Service:
     longest_wait: float = LONGEST_WAIT_SECONDS
     limits: Limits = field(default_factory=Limits)
     stopping: threading.Event = field(default_factory=threading.Event)
+    driver: RunDriver | None = None
+    """The process that drives runs; None when workers do."""
+
+    def ring(self) -> None:
+        """Have whoever drives runs look at once for what is new; workers look by themselves."""
+        if self.driver is not None:
+            self.driver.ring()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from snaphold.clock import format_duration
 from snaphold.errors import InputError, NotAuthorisedError, SnapholdError
@@ -30,16 +29,21 @@ MOST_WAITING = 10_000
 MOST_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 2.0
 log = logging.getLogger(__name__)
-StartRuns = Callable[[Runtime, Path, WebhookDelivery], tuple[str, ...]]
+StartRuns = Callable[[Runtime, WebhookDelivery], tuple[str, ...]]
+
+
+def _nobody() -> None:
+    """Tell nobody."""
 
 
 class Inbox:
     """The deliveries that this service works on. What is not done when it ends is done by the next one."""
 
-    def __init__(self, runtime: Runtime, config: Path, *, start: StartRuns = start_runs) -> None:
+    def __init__(self, runtime: Runtime, *, start: StartRuns = start_runs, ring: Callable[[], None] = _nobody) -> None:
+        """`ring` is called when there may be a new run to drive."""
         self._runtime = runtime
-        self._config = config
         self._start = start
+        self._ring = ring
         self._queues: list[queue.Queue[str]] = [queue.Queue() for _ in range(WORKERS)]
         self._threads: list[threading.Thread] = []
         self._later: list[tuple[float, str, str]] = []
@@ -96,7 +100,10 @@ class Inbox:
             for order in delivery.schedules:
                 _guarded(lambda order=order: _change_schedule(order, delivery, runtime), faults, findings)
             if delivery.playbooks:
-                runs = self._start(runtime, self._config, delivery)
+                try:
+                    runs = self._start(runtime, delivery)
+                finally:
+                    self._ring()
             findings += _hand_over_status(delivery, runtime)
         except SnapholdError as error:
             faults.append(error)

@@ -12,8 +12,6 @@ from snaphold.ledger.ledger import Ledger
 from snaphold.service.tokens import actor_of_token
 
 WEBHOOK = "webhook:"
-RUN = "run:"
-"""Before the id of a run that is taken up again, in its requester's name."""
 
 
 def actor_of_person(configuration: Configuration, person: str, login: str) -> Actor:

@@ -1,4 +1,4 @@
-"""Whether the service can do its work now: the database answers, and the state folder takes a file.
+"""Whether the service can do its work now: the database answers, the state folder takes a file, runs are driven.
 
 A load balancer asks often, and nobody needs a token for it. So at most one look is made at a time, and the answer says
 what is wrong, but no address and no path; the log has them.
@@ -18,6 +18,7 @@ from snaphold.errors import SnapholdError, StorageError
 from snaphold.ledger.chain import head_of, time_of_last
 from snaphold.runtime import Runtime
 from snaphold.secrets import redact
+from snaphold.service.run_driver import RunDriver
 from snaphold.vault.local import storage_errors
 
 LEAST_FREE_BYTES = 64 * 1024 * 1024
@@ -32,8 +33,10 @@ log = logging.getLogger(__name__)
 class Readiness:
     """Looks whether the service is ready."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, driver: RunDriver | None = None) -> None:
+        """`driver`: the process that drives runs, when it belongs to the service."""
         self._runtime = runtime
+        self._driver = driver
         self._lock = threading.Lock()
         self._looking: threading.Thread | None = None
         self._faults: list[str] = []
@@ -59,6 +62,8 @@ class Readiness:
             except SnapholdError as error:
                 log.warning("not ready: %s", redact(str(error)))
                 found.append(name)
+        if self._driver is not None and self._driver.is_down:
+            found.append("nothing drives the runs")
         self._faults = found
 
     def _database(self) -> None:

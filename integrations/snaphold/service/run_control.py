@@ -48,7 +48,9 @@ def _resume(caller: Caller, id: str, why: str) -> tuple[Run, int]:
     if run.has_ended or is_driven(runtime.configuration, runtime.ledger, id):
         return run, 200
     _record(caller, run, "run.ask_resume", why)
-    return resume_driver(runtime, caller.service.config, run), 202
+    resumed = resume_driver(runtime, caller.service.config, run)
+    caller.service.ring()
+    return resumed, 202
 
 
 def _allowed(caller: Caller, id: str, right: str) -> Run:

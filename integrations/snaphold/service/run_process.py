@@ -1,4 +1,4 @@
-"""Starts the process that drives one run, and hears from it whether the run began."""
+"""Hands runs over to whoever drives them, and takes up those that were begun without the service."""
 
 from __future__ import annotations
 
@@ -15,41 +15,35 @@ from pathlib import Path
 
 from snaphold.engine.plan import Plan
 from snaphold.engine.run import Run, find_run, is_driven, runs_folder
+from snaphold.engine.shared_runs import register_run
+from snaphold.engine.tenures import hand_to_workers, is_shared
 from snaphold.errors import InputError, SnapholdError, StorageError
-from snaphold.ledger.entry import canonical
 from snaphold.recorded import restore_error
 from snaphold.runtime import Runtime
-from snaphold.service.principals import RUN
+from snaphold.service.principals import actor_of_principal
 
 BEGIN_WITHIN_SECONDS = 15.0
 LOOK_EVERY_SECONDS = 0.1
 LONGEST_LINE = 65536
 
 
-def start_driver(runtime: Runtime, config: Path, token: str, plan: Plan) -> Run:
-    """Start a process that drives the plan in the name of a token's person; return the run once it is registered.
+def start_driver(runtime: Runtime, principal: str, plan: Plan) -> Run:
+    """Register a run of the plan in the name of a token's person, or of a webhook's; whoever drives the service's runs takes it.
 
-    The process is detached: it outlives the service. With a database for many machines the workers get the run instead.
-    Raises what kept it from beginning.
+    The principal is a token's id, which must be good now, or `webhook:NAME`. Raises NotAuthorisedError, and InputError when
+    the run exists already.
     """
-    if runtime.configuration.database:
-        from snaphold.engine.shared_runs import register_run
-        from snaphold.service.principals import actor_of_principal
-
-        actor = actor_of_principal(runtime.configuration, runtime.ledger, token, runtime.clock.now())
-        return register_run(replace(runtime, actor=actor), plan)
-    given = canonical(plan.to_document()).encode("utf-8")
-    return _begin(runtime, config, token, plan.run, given, lambda: runtime.ledger.record(Run, plan.run))
+    actor = actor_of_principal(runtime.configuration, runtime.ledger, principal, runtime.clock.now())
+    return register_run(replace(runtime, actor=actor), plan)
 
 
 def resume_driver(runtime: Runtime, config: Path, run: Run) -> Run:
-    """Have a run that nobody drives taken up in its requester's name; return it once it is being driven, or has ended.
+    """Have a run that nobody drives taken up in its requester's name; return it.
 
-    With a database for many machines a worker takes it. Raises what kept it from going on.
+    One that was begun with `snaphold run` gets a process of its own, and it is returned when it is being driven or has
+    ended. Raises what kept it from going on.
     """
-    if runtime.configuration.database:
-        from snaphold.engine.tenures import hand_to_workers
-
+    if is_shared(runtime.ledger, run.id):
         hand_to_workers(runtime.ledger, run.id)
         return find_run(runtime.ledger, run.id)
 
@@ -57,13 +51,13 @@ def resume_driver(runtime: Runtime, config: Path, run: Run) -> Run:
         found = find_run(runtime.ledger, run.id)
         return found if found.has_ended or is_driven(runtime.configuration, runtime.ledger, run.id) else None
 
-    return _begin(runtime, config, f"{RUN}{run.id}", run.id, b"", begun)
+    return _begin(runtime, config, run.id, begun)
 
 
-def _begin(runtime: Runtime, config: Path, principal: str, run: str, given: bytes, begun: Callable[[], Run | None]) -> Run:
+def _begin(runtime: Runtime, config: Path, run: str, begun: Callable[[], Run | None]) -> Run:
     reader, writer = os.pipe()
     try:
-        child = _spawn(runtime, config, principal, run, given, writer)
+        child = _spawn(runtime, config, run, writer)
     except OSError as error:
         os.close(reader)
         raise StorageError(f"{run} cannot be started", error.strerror, "check memory and the state folder") from error
@@ -102,14 +96,14 @@ def _for_caller(error: SnapholdError, run: str) -> SnapholdError:
     return SnapholdError(f"{run} could not begin", f"{error.what}: {error.why or ''}", error.do)
 
 
-def _spawn(runtime: Runtime, config: Path, principal: str, run: str, given: bytes, writer: int) -> subprocess.Popen[bytes]:
+def _spawn(runtime: Runtime, config: Path, run: str, writer: int) -> subprocess.Popen[bytes]:
     log = _log(runtime, run)
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "snaphold.service.drive_run", str(config), principal, str(writer)],
-            stdin=subprocess.PIPE,
+        return subprocess.Popen(
+            [sys.executable, "-m", "snaphold.service.drive_run", str(config), run, str(writer)],
+            stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
             pass_fds=(writer,),
@@ -117,13 +111,6 @@ def _spawn(runtime: Runtime, config: Path, principal: str, run: str, given: byte
         )
     finally:
         os.close(descriptor)
-    if child.stdin is not None:
-        try:
-            child.stdin.write(given)
-            child.stdin.close()
-        except BrokenPipeError:
-            return child  # it died; what it says, or its silence, tells why
-    return child
 
 
 def _log(runtime: Runtime, run: str) -> Path:

@@ -1,5 +1,5 @@
-"""Runs of playbooks over the API. Each is driven by a process of its own, so that a restart of the service does not stop
-it, and so that many can wait for approvals at the same time.
+"""Runs of playbooks over the API. They are registered here and driven elsewhere: in a file's case by one process beside the
+service, else by the workers. Each goes on after a restart, and many can wait for approvals at the same time.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def _start(caller: Caller, wanted: RunWanted, justification: str) -> tuple[Run, 
         return _same(existing, plan), 200
     if isinstance(given, Incident):
         remember_incident(incident, runtime.ledger, caller.actor, runtime.clock)
-    return start_driver(runtime, caller.service.config, caller.token.id, plan), 202
+    started = start_driver(runtime, caller.token.id, plan)
+    caller.service.ring()
+    return started, 202
 
 
 def _same(existing: Run, plan: Plan) -> Run:

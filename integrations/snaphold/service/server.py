@@ -36,6 +36,7 @@ from snaphold.service.limits import Limits
 from snaphold.service.listener import Listener
 from snaphold.service.records import ApiToken
 from snaphold.service.refusals import REFUSE, RefusalLog
+from snaphold.service.run_driver import RunDriver
 from snaphold.webhooks.receiver import open_receivers
 
 MOST_CONNECTIONS = 256
@@ -81,12 +82,14 @@ class Listening:
         *,
         longest_wait: float = LONGEST_WAIT_SECONDS,
         actions: Mapping[str, AnyAction] | None = None,
+        driver: RunDriver | None = None,
     ) -> None:
         _check(runtime, place)
-        inbox, receivers = Inbox(runtime, config), open_receivers(runtime.configuration)
+        inbox = Inbox(runtime) if driver is None else Inbox(runtime, ring=driver.ring)
+        receivers = open_receivers(runtime.configuration)
         self.service = Service(
             runtime, config, JobBoard(runtime.ledger), RefusalLog(runtime.ledger), inbox, receivers, longest_wait,
-            limits=Limits(runtime.configuration.service),
+            limits=Limits(runtime.configuration.service), driver=driver,
         )  # fmt: skip
         self.keeper = Keeper(runtime, inbox, refusals=self.service.refusals)
         settings = uvicorn.Config(
@@ -118,14 +121,21 @@ class Listening:
         `ready` is called when a signal would end it in order, and requests that come now are answered.
         Those are not lost: their intent is in the ledger, and they are looked up when they are asked for again.
         """
+        driver = self.service.driver
         with _Quiet(self.stop):
             ready()
+            if driver is not None:
+                driver.open()
             self.service.inbox.open()
             self.keeper.open()
             self._server.run(sockets=[self._socket])
+        if driver is not None:
+            driver.leave()  # its runs come to their next step while the rest here comes to its end
         self.keeper.close()
         self.service.inbox.close()
         left = self.service.jobs.wait_for_all(GRACE_SECONDS)
+        if driver is not None:
+            driver.close()
         self.service.refusals.close()
         return left
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from snaphold.config import select_playbook
 from snaphold.engine.plan import make_plan
 from snaphold.engine.run import Run
@@ -18,7 +16,7 @@ from snaphold.service.run_process import start_driver
 AUTO = "auto"
 
 
-def start_runs(runtime: Runtime, config: Path, delivery: WebhookDelivery) -> tuple[str, ...]:
+def start_runs(runtime: Runtime, delivery: WebhookDelivery) -> tuple[str, ...]:
     """Start the playbooks of a delivery in the name of its webhook; return the ids of their runs, also of those that exist.
 
     Raises InputError (no such playbook, inputs missing) and what keeps a run from beginning; a repeat starts nothing twice.
@@ -34,7 +32,7 @@ def start_runs(runtime: Runtime, config: Path, delivery: WebhookDelivery) -> tup
         plan = make_plan(loaded, parts, {}, incident, justification=why)
         existing = runtime.ledger.record(Run, plan.run)
         if existing is None:
-            existing = start_driver(runtime, config, f"{WEBHOOK}{delivery.webhook}", plan)
+            existing = start_driver(runtime, f"{WEBHOOK}{delivery.webhook}", plan)
         if existing.id not in runs:
             runs.append(existing.id)
     return tuple(runs)

@@ -50,7 +50,7 @@ def open_runtime(config: Path) -> Runtime:
 @pytest.mark.slow
 def test_what_the_service_starts_a_worker_drives_and_sigterm_ends_it_in_order(config: Path) -> None:
     runtime = open_runtime(config)
-    run = start_driver(runtime, config, create_token(runtime, "ana")[0].id, plan_of(BODY))
+    run = start_driver(runtime, create_token(runtime, "ana")[0].id, plan_of(BODY))
     assert not is_driven(runtime.configuration, runtime.ledger, run.id), "the service itself drives nothing"
     command = [sys.executable, "-m", "snaphold", "worker", "--config", str(config), "--at-once", "2", "--lease", "60s", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -93,7 +93,7 @@ def test_a_run_goes_on_with_the_roles_of_the_token_that_began_it(config: Path) -
     runtime = open_runtime(config)
     record, token = create_token(runtime, "ana", roles=("analyst",))
     begun, _ = recognise(runtime.configuration, runtime.ledger, token, runtime.clock.now())
-    run = start_driver(runtime, config, record.id, plan_of(BODY))
+    run = start_driver(runtime, record.id, plan_of(BODY))
     revoke_token(runtime, record.id)
     assert actor_of_run(runtime.configuration, runtime.ledger, run) == begun
 

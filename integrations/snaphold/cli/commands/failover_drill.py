@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
     if not configuration.database:
         raise InputError(
             "the drill needs a PostgreSQL server",
-            "this configuration keeps ledger and runs in files, where each run has a process of its own",
+            "this configuration keeps ledger and runs in files, and only one machine can drive them",
             "--database env:NAME; it makes a database beside that one and drops it again",
         )
     _check(arguments)

@@ -104,6 +104,9 @@ def _show(configuration: Configuration, ledger: Ledger | None, id: str, writer: 
         text += f"\n  snaphold approvals approve {one.id} --reason TEXT"
     if driven == "no" and configuration.database:
         text += "\n\nno worker drives it now; one takes it as soon as it has something to do"
+    elif driven == "no" and _is_shared(ledger, id):
+        text += "\n\nnobody drives it now; the service takes it as soon as it has something to do"
+        text += f"\nwithout a service (snaphold serve): snaphold runs resume {run.id}"
     elif driven == "no":
         text += f"\n\nno process drives it: snaphold runs resume {run.id}"
     document = {
@@ -112,6 +115,13 @@ def _show(configuration: Configuration, ledger: Ledger | None, id: str, writer: 
     }  # fmt: skip
     writer.document(document, text)
     return EXIT_DONE
+
+
+def _is_shared(ledger: Ledger, run: str) -> bool:
+    from snaphold.engine.tenures import is_shared
+    from snaphold.ledger.database import DatabaseLedger
+
+    return isinstance(ledger, DatabaseLedger) and is_shared(ledger, run)
 
 
 def _cancel(arguments: argparse.Namespace, writer: Writer) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from pathlib import Path
 
 from snaphold.cli.options import add_config_option, add_database_option
 from snaphold.cli.output import Writer
 from snaphold.errors import EXIT_DONE, MissingToolError
-from snaphold.secrets import redact
+from snaphold.logs import log_to_stderr
 
 TLS_PORT, PLAIN_PORT = 8443, 8080
 
@@ -34,16 +33,10 @@ def _port(text: str) -> int:
     return number
 
 
-class _Formatter(logging.Formatter):
-    """Hides secrets in what is logged, tracebacks included."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
-
-
 def run(arguments: argparse.Namespace, writer: Writer) -> int:
     """Serve until SIGTERM or Ctrl-C; return 0 after an ordered end."""
     try:
+        from snaphold.service.run_driver import RunDriver
         from snaphold.service.server import Listening, Place, open_service_runtime
     except ModuleNotFoundError as error:
         raise MissingToolError(
@@ -53,22 +46,15 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
 
     config = find_configuration(arguments.config).resolve()
     runtime = open_service_runtime(config, arguments.database)
-    _log(quiet=arguments.quiet)
+    log_to_stderr("snaphold", quiet=arguments.quiet, always_quiet=("uvicorn",))
     port = arguments.port if arguments.port is not None else TLS_PORT if arguments.tls_cert else PLAIN_PORT
     place = Place(arguments.host, port, arguments.tls_cert, arguments.tls_key)
-    listening = Listening(runtime, config, place)
+    # On many machines `snaphold worker` drives the runs.
+    driver = None if runtime.configuration.database else RunDriver(config, quiet=arguments.quiet)
+    listening = Listening(runtime, config, place, driver=driver)
     text = f"listening on {listening.url}; {listening.url}/openapi.json describes the API"
     left = listening.serve(lambda: writer.event("listening", {"url": listening.url}, text))
     writer.event("stopped", {"actions_left": left}, "stopped" + (f"; {left} actions were still at work" if left else ""))
     if left:
         writer.note("what was still at work is looked up when it is asked for again under its key")
     return EXIT_DONE
-
-
-def _log(*, quiet: bool) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    for name in ("snaphold", "uvicorn"):
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.WARNING if quiet or name == "uvicorn" else logging.INFO)
-        logger.addHandler(handler)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from snaphold.cli.options import add_config_option, add_database_option, configuration_of
 from snaphold.cli.output import Writer
 from snaphold.errors import EXIT_DONE, EXIT_INTERRUPTED, InputError, MissingToolError
-from snaphold.secrets import redact
+from snaphold.logs import log_to_stderr
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -50,7 +49,7 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
         ) from error
     settings = Settings(at_once=_at_once(arguments.at_once), lease=lease_of(arguments.lease))
     runtime = _runtime(arguments)
-    _log(quiet=arguments.quiet)
+    log_to_stderr("snaphold", quiet=arguments.quiet)
     worker = Worker(
         runtime, lambda found: actor_of_run(runtime.configuration, runtime.ledger, found), settings, exit_at_once
     )  # fmt: skip
@@ -95,7 +94,7 @@ def _runtime(arguments: argparse.Namespace) -> Runtime:
     if not configuration.database:
         raise InputError(
             "a worker needs a database that others share",
-            "this configuration keeps ledger and runs in files, and each run has a process of its own",
+            "this configuration keeps ledger and runs in files, and one process of `snaphold serve` drives the runs",
             "set `database:` in snaphold.yaml, or --database env:NAME; see docs/how-to/run-on-many-machines.md",
         )
     nobody = Actor(id="worker", name="Snaphold worker", roles=(), login=current_login(), uses_grants=False)
@@ -108,18 +107,3 @@ def _stop_on_signals(worker: Worker) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-
-
-class _Formatter(logging.Formatter):
-    """Hides secrets in what is logged, tracebacks included."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
-
-
-def _log(*, quiet: bool) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logger = logging.getLogger("snaphold")
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
-    logger.addHandler(handler)
