@@ -17,6 +17,7 @@ from snaphold.engine.leaving import RunLeftError
 from snaphold.engine.local_workers import is_gone, life_of
 from snaphold.engine.tenures import State, WorkerState
 from snaphold.errors import BusyError, InputError, LedgerError
+from snaphold.ledger.connection import SqliteStore
 from snaphold.ledger.database import DatabaseLedger
 from snaphold.ledger.entry import canonical, digest
 from snaphold.ledger.ledger import ClaimState
@@ -30,8 +31,9 @@ LEASE = timedelta(seconds=15)
 @pytest.fixture(params=["file", "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: FixedClock) -> Iterator[DatabaseLedger]:
     if request.param == "file":
-        opened = DatabaseLedger(tmp_path / "ledger.sqlite", clock)
-        opened.store.engine.dialect.update_returning = False  # RHEL 9's SQLite has none
+        store = SqliteStore(tmp_path / "ledger.sqlite")
+        store.engine.dialect.update_returning = False  # RHEL 9's SQLite has none
+        opened = DatabaseLedger.on(store, clock)
     else:
         postgres: Postgres = request.getfixturevalue("postgres")
         opened = DatabaseLedger.on(PostgresStore(postgres.empty_ledger()), clock)
