@@ -15,7 +15,7 @@ from support.golden import ROOT, Golden
 
 
 def test_the_reference_of_the_rest_api_is_up_to_date(golden: Golden) -> None:
-    document = build_app(cast("Service", SimpleNamespace(runtime=None))).openapi()
+    document = build_app(cast("Service", SimpleNamespace(runtime=None, driver=None))).openapi()
     golden.check("docs/reference/rest-api.md", rest_reference(document))
 
 
