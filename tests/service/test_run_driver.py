@@ -16,7 +16,7 @@ from snaphold.service.readiness import Readiness
 from snaphold.service.run_driver import RunDriver
 from support.service_lab import ServiceLab
 
-LONGEST_SECONDS = 60.0
+LONGEST_SECONDS = 240.0
 PROGRAM = """import os, signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 folder = sys.argv[1]
