@@ -15,7 +15,7 @@ from snaphold.domain.authority import Hold
 from snaphold.engine import tenures, workers
 from snaphold.engine.leaving import RunLeftError
 from snaphold.engine.local_workers import is_gone, life_of
-from snaphold.engine.tenures import State, WorkerState
+from snaphold.engine.tenures import State, Taken, WorkerState
 from snaphold.errors import BusyError, InputError, LedgerError
 from snaphold.ledger.connection import SqliteStore
 from snaphold.ledger.database import DatabaseLedger
@@ -51,6 +51,10 @@ def want(ledger: DatabaseLedger, *runs: str, state: State = State.WANTED) -> Non
             tenures.add_tenure(connection, run, canonical({"run": run}), state, ledger.now(connection))
 
 
+def take_next(ledger: DatabaseLedger, by: str) -> Taken | None:
+    return next(iter(tenures.take_due(ledger, by, 1)), None)
+
+
 def states(ledger: DatabaseLedger) -> dict[str, tuple[str, str | None, int]]:
     with ledger.reading() as connection:
         rows = connection.execute(tenures.tenure.select())
@@ -66,29 +70,39 @@ def test_a_run_is_taken_once_oldest_first_and_carries_its_plan(ledger: DatabaseL
     want(ledger, "R1")
     clock.advance(1)
     want(ledger, "R2")
-    first, second = tenures.take_next(ledger, "w1"), tenures.take_next(ledger, "w2")
+    first, second = take_next(ledger, "w1"), take_next(ledger, "w2")
     assert first is not None
     assert second is not None
     assert [(one.tenant.run, one.tenant.fence, one.worker) for one in (first, second)] == [("R1", 1, "w1"), ("R2", 1, "w2")]
     assert first.plan_sha256 == digest({"run": "R1"})
-    assert tenures.take_next(ledger, "w1") is None
+    assert take_next(ledger, "w1") is None
     assert tenures.driver_of(ledger, "R1") == "w1"
+
+
+def test_several_are_taken_together_and_what_there_is_to_do_is_seen_without_taking(ledger: DatabaseLedger) -> None:
+    assert tenures.look(ledger, "w1") == (False, False)
+    want(ledger, "R1", "R2", "R3")
+    assert tenures.look(ledger, "w1") == (True, False)
+    assert [one.tenant.run for one in tenures.take_due(ledger, "w1", 2)] == ["R1", "R2"]
+    assert [one.tenant.run for one in tenures.take_due(ledger, "w2", 2)] == ["R3"]
+    tenures.wake(ledger, "R3")
+    assert (tenures.look(ledger, "w1"), tenures.look(ledger, "w2")) == ((False, False), (False, True))
 
 
 def test_many_that_take_at_once_share_the_runs(ledger: DatabaseLedger) -> None:
     want(ledger, *(f"R{number:02}" for number in range(12)))
     with ThreadPoolExecutor(4) as pool:
-        taken = list(pool.map(tenures.take_next, [ledger] * 16, ["w1"] * 16))
+        taken = list(pool.map(take_next, [ledger] * 16, ["w1"] * 16))
     assert sorted(one.tenant.run for one in taken if one) == [f"R{number:02}" for number in range(12)]
 
 
 def test_what_was_begun_is_taken_before_what_was_not(ledger: DatabaseLedger, clock: FixedClock) -> None:
     want(ledger, "R1", "R2")
-    assert tenures.take_next(ledger, "w1") is not None
+    assert take_next(ledger, "w1") is not None
     clock.advance(20)
     live(ledger, "w2")
     workers.sweep(ledger)
-    taken = tenures.take_next(ledger, "w2")
+    taken = take_next(ledger, "w2")
     assert taken is not None
     assert (taken.tenant.run, taken.tenant.fence) == ("R1", 2)
 
@@ -129,7 +143,7 @@ def hold() -> Hold:
 def test_two_that_sweep_at_once_free_a_run_once(ledger: DatabaseLedger, clock: FixedClock) -> None:
     want(ledger, *(f"R{number}" for number in range(6)))
     for _ in range(6):
-        tenures.take_next(ledger, "w1")
+        take_next(ledger, "w1")
     clock.advance(20)
     with ThreadPoolExecutor(4) as pool:
         freed = [one for found in pool.map(workers.sweep, [ledger] * 8) for one in found]
@@ -140,7 +154,7 @@ def test_two_that_sweep_at_once_free_a_run_once(ledger: DatabaseLedger, clock: F
 
 def test_a_worker_that_lives_keeps_its_runs(ledger: DatabaseLedger, clock: FixedClock) -> None:
     want(ledger, "R1")
-    tenures.take_next(ledger, "w1")
+    take_next(ledger, "w1")
     for _ in range(4):
         clock.advance(14)
         assert live(ledger, "w1")
@@ -153,10 +167,10 @@ def test_a_worker_that_is_overdue_or_stops_takes_nothing(ledger: DatabaseLedger,
     workers.set_state(ledger, "w2", WorkerState.STOPPING)
     clock.advance(14)
     with pytest.raises(LedgerError, match="no longer driven by w2"):
-        tenures.take_next(ledger, "w2")
+        take_next(ledger, "w2")
     clock.advance(2)
     with pytest.raises(LedgerError, match="no longer driven by w1"):
-        tenures.take_next(ledger, "w1")
+        take_next(ledger, "w1")
     assert states(ledger)["R1"] == (State.WANTED.value, None, 0)
 
 
@@ -175,13 +189,13 @@ def test_a_waiting_run_is_taken_when_it_is_woken_or_when_its_time_comes(ledger: 
         taken = tenures.take(ledger, run, "w1")
         assert tenures.let_go(ledger, taken, State.WAITING, again_in=timedelta(seconds=10)) is True
         assert tenures.let_go(ledger, taken, State.ENDED) is False, "it is no longer this tenant's"
-    assert tenures.take_next(ledger, "w1") is None
+    assert take_next(ledger, "w1") is None
     tenures.wake(ledger, "R2")
-    woken = tenures.take_next(ledger, "w1")
+    woken = take_next(ledger, "w1")
     assert woken is not None
     assert woken.tenant.run == "R2"
     clock.advance(10)
-    due = tenures.take_next(ledger, "w1")
+    due = take_next(ledger, "w1")
     assert due is not None
     assert due.tenant.run == "R1"
 
@@ -191,7 +205,7 @@ def test_a_call_that_comes_while_a_run_is_driven_is_not_lost(ledger: DatabaseLed
     taken = tenures.take(ledger, "R1", "w1")
     tenures.wake(ledger, "R1")
     tenures.let_go(ledger, taken, State.WAITING, again_in=timedelta(days=3))
-    assert tenures.take_next(ledger, "w2") is not None
+    assert take_next(ledger, "w2") is not None
     tenures.wake(ledger, "R1")
     assert tenures.take_calls(ledger, "w2") == ["R1"]
     assert tenures.take_calls(ledger, "w2") == []
@@ -199,7 +213,7 @@ def test_a_call_that_comes_while_a_run_is_driven_is_not_lost(ledger: DatabaseLed
 
 def test_what_a_person_left_is_taken_by_nobody_until_that_person_dies_or_resumes(ledger: DatabaseLedger) -> None:
     want(ledger, "R1", "R2", state=State.LEFT)
-    assert tenures.take_next(ledger, "w1") is None
+    assert take_next(ledger, "w1") is None
     assert tenures.count_waiting(ledger) == 0
     tenures.close_tenure(ledger, "R2")
     assert states(ledger)["R2"][0] == State.ENDED.value

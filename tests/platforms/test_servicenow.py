@@ -15,6 +15,7 @@ from snaphold.http_guard import budget_of, forget_everything
 from snaphold.http_session import read_answer
 from snaphold.platforms import servicenow_changes, servicenow_session
 from snaphold.platforms.base import CaseStatus, ChangeOrder, ChangeState, Platform
+from snaphold.platforms.registry import open_platform
 from snaphold.platforms.servicenow_rows import (
     ChangeAnswer,
     InstanceAnswer,
@@ -70,6 +71,21 @@ def test_one_token_serves_many_calls_and_is_renewed_when_it_dies(rig: ServiceNow
     assert len(asked) == 2
     assert b"grant_type=refresh_token" in asked[1]
     assert b"simulated-password" not in asked[1]
+
+
+def test_one_sign_in_serves_all_runs_of_a_process_and_is_renewed_once_for_all(rig: ServiceNowRig) -> None:
+    def sign_ins() -> int:
+        return [e.call.path for e in rig.server.exchanges].count("/oauth_token.do")
+
+    reference = rig.open_incident()
+    first, second = (open_platform(rig.integration, rig.configuration, f"RUN-{number}") for number in (1, 2))
+    for platform in (first, second):
+        platform.read_incident(reference)
+    assert sign_ins() == 1
+    rig.simulator.expire()
+    for platform in (first, second):
+        platform.read_incident(reference)
+    assert sign_ins() == 2, "the second shows its old token, is refused, and finds the new one"
 
 
 def test_a_refresh_token_that_is_refused_is_followed_by_the_password(rig: ServiceNowRig) -> None:

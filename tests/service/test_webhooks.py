@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+import threading
+import time
+from collections.abc import Callable, Generator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from snaphold.clock import FixedClock, format_time
 from snaphold.domain.escalation import Notice
 from snaphold.errors import InputError, StorageError
 from snaphold.platforms.marker import marker_of
+from snaphold.service.inbox import Inbox
 from snaphold.service.records import AlertGroup, CaseStatusSeen, DeliveryState
 from support.ledgers import NOW, note
 from support.webhook_lab import (
@@ -29,6 +32,8 @@ from support.webhook_lab import (
     siem,
     signature,
 )
+
+LONGEST_SECONDS = 240.0
 
 
 @pytest.fixture
@@ -54,6 +59,35 @@ def test_a_delivery_of_every_kind_starts_one_run_however_often_it_comes(lab: Web
     lab.work()
     assert (delivery.state, delivery.incident) == (DeliveryState.DONE, first.document["incident"])
     assert lab.started.asked == [(delivery.incident, f"webhook {webhook}", ("auto",))]
+
+
+def test_runs_begin_while_the_look_at_another_case_takes_its_time(lab: WebhookLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, inbox = threading.Event(), Inbox(lab.service.runtime, start=lab.started)
+
+    def look(*_: object) -> list[str]:
+        held.wait(LONGEST_SECONDS)
+        return ["looked"]
+
+    def until(what: Callable[[], object]) -> None:
+        deadline = time.monotonic() + LONGEST_SECONDS
+        while not what():
+            assert time.monotonic() < deadline, "it did not happen"
+            time.sleep(0.02)
+
+    monkeypatch.setattr("snaphold.service.inbox._hand_over_status", look)
+    for number in range(4):
+        assert lab.send("itsm", servicenow(f"EV{number}", number=f"INC001000{number}")).status == 202
+    monkeypatch.setattr(Inbox, "add", lambda self, one: self._queues[0].put(one.id))  # pyright: ignore
+    inbox.open()
+    try:
+        until(lambda: len(lab.started.asked) == 4)
+        assert {one.state for one in lab.deliveries()} == {DeliveryState.ACCEPTED}, "a service that dies now repeats the looks"
+        held.set()
+        until(lambda: {one.state for one in lab.deliveries()} == {DeliveryState.DONE})
+    finally:
+        held.set()
+        inbox.close()
+    assert [one.findings for one in lab.deliveries()] == [("looked",)] * 4
 
 
 def test_what_a_source_says_becomes_an_incident_of_ours(lab: WebhookLab) -> None:

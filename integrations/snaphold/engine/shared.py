@@ -97,12 +97,13 @@ def _queue_of(worker: str) -> str:
     return f"worker-{worker}"
 
 
-def take_up(drive: Drive, worker: str) -> None:
+def take_up(drive: Drive, worker: str, *, first: bool = False) -> None:
     """Start the run's workflow here, or go on with the parts that an earlier worker left, all of them in this process.
 
-    DBOS gives each part a new owner's token; a stale owner that still lives can record nothing from then on.
+    `first`: nobody ever took it, so there is nothing to look for. DBOS gives each part a new owner's token; a stale owner
+    that still lives can record nothing from then on.
     """
-    known = DBOS.get_workflow_status(drive.run.id)
+    known = None if first else DBOS.get_workflow_status(drive.run.id)
     check_version(drive, known)
     drives[drive.run.id] = drive
     if known is None:

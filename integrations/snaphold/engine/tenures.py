@@ -65,7 +65,32 @@ class Taken:
         return digest(self.plan)
 
 
+# Statements that are asked again and again are built once: to build one takes longer than to carry it out.
 _WHAT_IS_TAKEN = sa.select(tenure.c.run, tenure.c.worker, tenure.c.fence, tenure.c.plan)
+_IS_WOKEN = sa.or_(tenure.c.woken, tenure.c.wake_at <= sa.bindparam("now"))
+_IS_DUE = sa.or_(tenure.c.state == State.WANTED.value, sa.and_(tenure.c.state == State.WAITING.value, _IS_WOKEN))
+_IS_CALLED = sa.and_(tenure.c.worker == sa.bindparam("by"), tenure.c.woken)
+_NEWS = sa.select(sa.exists().where(_IS_DUE).label("due"), sa.exists().where(_IS_CALLED).label("called"))
+# What was begun comes before what was not: a run that lost its worker is in the middle of an incident.
+_NEXT = (
+    _WHAT_IS_TAKEN.where(_IS_DUE)
+    .order_by(tenure.c.fence == 0, tenure.c.changed_at, tenure.c.run)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_IS_ALIVE = sa.select(worker.c.id).where(
+    worker.c.id == sa.bindparam("by"), worker.c.state == WorkerState.RUNNING.value, worker.c.alive_until > sa.bindparam("now")
+)
+_TAKE = sa.update(tenure).where(tenure.c.run == sa.bindparam("its_run")).values(
+    state=State.DRIVEN.value, worker=sa.bindparam("by"), wake_at=None, woken=False, changed_at=sa.bindparam("now"),
+    fence=sa.bindparam("its_fence"),
+)  # fmt: skip
+_IS_MINE = sa.and_(
+    tenure.c.run == sa.bindparam("its_run"), tenure.c.fence == sa.bindparam("its_fence"), tenure.c.worker == sa.bindparam("by")
+)
+_LET_GO = sa.update(tenure).where(_IS_MINE).values(
+    state=sa.bindparam("its_state"), worker=None, wake_at=sa.bindparam("its_wake_at"), changed_at=sa.bindparam("now")
+)  # fmt: skip
+_PLAN = sa.select(tenure.c.plan).where(tenure.c.run == sa.bindparam("its_run"))
 
 
 def milliseconds(moment: datetime) -> int:
@@ -79,23 +104,19 @@ def add_tenure(connection: sa.Connection, run: str, plan: str, state: State, now
     connection.execute(sa.insert(tenure), {**values, "changed_at": milliseconds(now)})
 
 
-def take_next(ledger: DatabaseLedger, by: str) -> Taken | None:
-    """Take a run for the living worker `by`, one that was begun first, else the oldest; None when there is none."""
-    columns = tenure.c
+def look(ledger: DatabaseLedger, by: str) -> tuple[bool, bool]:
+    """Return whether there is a run to be taken, and whether one of this worker's was woken. It needs no write lock."""
+    with ledger.looking() as connection:
+        given = {"now": milliseconds(ledger.now(connection)), "by": by}
+        found = connection.execute(_NEWS, given).one()
+    return bool(found.due), bool(found.called)
 
-    def due(now: int) -> sa.ColumnElement[bool]:
-        is_waiting = sa.and_(columns.state == State.WAITING.value, sa.or_(columns.woken, columns.wake_at <= now))
-        return sa.or_(columns.state == State.WANTED.value, is_waiting)
 
-    with ledger.looking() as connection:  # nearly always there is nothing, and then nobody waits for the write lock
-        if connection.execute(sa.select(columns.run).where(due(milliseconds(ledger.now(connection)))).limit(1)).first() is None:
-            return None
+def take_due(ledger: DatabaseLedger, by: str, most: int = 1) -> list[Taken]:
+    """Take up to `most` runs for the living worker `by`, those that were begun first, then the oldest."""
     with ledger.writing() as connection:
         now = milliseconds(ledger.now(connection))
-        # What was begun comes before what was not: a run that lost its worker is in the middle of an incident.
-        wanted = _WHAT_IS_TAKEN.where(due(now)).order_by(columns.fence == 0, columns.changed_at, columns.run).limit(1)
-        found = connection.execute(wanted).first()
-        return None if found is None else _take(ledger, connection, found, by)
+        return [_take(ledger, connection, found, by) for found in connection.execute(_NEXT, {"now": now, "most": most}).all()]
 
 
 def take(ledger: DatabaseLedger, run: str, by: str) -> Taken:
@@ -115,13 +136,10 @@ def _take(ledger: DatabaseLedger, connection: sa.Connection, found: Any, by: str
     """Take what was found under the write lock, so that it cannot have changed. RHEL 9's SQLite knows no RETURNING."""
     run, fence = str(found.run), int(found.fence) + 1
     now = ledger.now(connection)
-    alive = sa.select(worker.c.id).where(
-        worker.c.id == by, worker.c.state == WorkerState.RUNNING.value, worker.c.alive_until > milliseconds(now)
-    )
-    if connection.execute(alive).first() is None:
+    given = {"by": by, "now": milliseconds(now)}
+    if connection.execute(_IS_ALIVE, given).first() is None:
         raise _lost(run, by)
-    values = {"state": State.DRIVEN.value, "worker": by, "wake_at": None, "woken": False, "changed_at": milliseconds(now)}
-    connection.execute(sa.update(tenure).where(tenure.c.run == run).values(**values, fence=fence))
+    connection.execute(_TAKE, {**given, "its_run": run, "its_fence": fence})
     note(connection, run, "run.take", {"worker": by, "fence": fence}, now)
     return Taken(Tenant(run, fence), by, json.loads(found.plan))
 
@@ -145,18 +163,20 @@ def guard_of(taken: Taken) -> Guard:
     return Guard(_MINE, values, lambda: RunLeftError(cause=_lost(taken.tenant.run, taken.worker)))
 
 
+def _mine(taken: Taken) -> dict[str, Any]:
+    return {"its_run": taken.tenant.run, "its_fence": taken.tenant.fence, "by": taken.worker}
+
+
 def let_go(ledger: DatabaseLedger, taken: Taken, state: State, *, again_in: timedelta | None = None) -> bool:
     """Give a run back; return whether it was still this tenant's. What woke it meanwhile counts.
 
     `again_in`: a waiting run is taken again after that time at the latest.
     """
-    columns = tenure.c
     with ledger.writing() as connection:
         now = milliseconds(ledger.now(connection))
         wake_at = None if again_in is None else now + round(again_in.total_seconds() * 1000)
-        mine = (columns.run == taken.tenant.run, columns.fence == taken.tenant.fence, columns.worker == taken.worker)
-        values = {"state": state.value, "worker": None, "wake_at": wake_at, "changed_at": now}
-        return connection.execute(sa.update(tenure).where(*mine).values(**values)).rowcount == 1
+        given = {**_mine(taken), "its_state": state.value, "its_wake_at": wake_at, "now": now}
+        return connection.execute(_LET_GO, given).rowcount == 1
 
 
 def wake(ledger: DatabaseLedger, run: str) -> None:
@@ -168,9 +188,6 @@ def wake(ledger: DatabaseLedger, run: str) -> None:
 def take_calls(ledger: DatabaseLedger, by: str) -> list[str]:
     """Return the runs of a worker that were woken since it asked last."""
     mine = (tenure.c.worker == by, tenure.c.woken)
-    with ledger.looking() as connection:
-        if connection.execute(sa.select(tenure.c.run).where(*mine).limit(1)).first() is None:
-            return []
     with ledger.writing() as connection:
         called = list(connection.execute(sa.select(tenure.c.run).where(*mine)).scalars())
         connection.execute(sa.update(tenure).where(*mine).values(woken=False))
@@ -206,7 +223,7 @@ def stored_plan(ledger: DatabaseLedger, run: str) -> dict[str, Any] | None:
     if not ledger.shares_runs:
         return None
     with ledger.looking() as connection:
-        found = connection.execute(sa.select(tenure.c.plan).where(tenure.c.run == run)).scalar_one_or_none()
+        found = connection.execute(_PLAN, {"its_run": run}).scalar_one_or_none()
     return None if found is None else json.loads(found)
 
 

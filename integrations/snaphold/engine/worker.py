@@ -43,6 +43,8 @@ class Settings:
     """How a worker works. `only`: the one run that it drives, for a person who waits for it; else any."""
 
     at_once: int = AT_ONCE
+    take_together: int = 1
+    """So many runs are taken in one transaction. With several workers one at a time shares them out more evenly."""
     lease: timedelta = LEASE
     look_seconds: float = LOOK_SECONDS
     again_in: timedelta = AGAIN_IN
@@ -132,18 +134,21 @@ class Worker:
     def _look(self) -> None:
         from snaphold.engine import durable
 
-        ledger = self.runtime.ledger
-        for run in tenures.take_calls(ledger, self.id):
+        ledger, settings = self.runtime.ledger, self.settings
+        if time.monotonic() - self._swept >= settings.lease.total_seconds() / 5:
+            self._sweep()
+        due, called = tenures.look(ledger, self.id)
+        for run in tenures.take_calls(ledger, self.id) if called else ():
             if run in self._held:
                 self._held[run].called = True
                 durable.wake_here(self._held[run].drive)
-        if time.monotonic() - self._swept >= self.settings.lease.total_seconds() / 5:
-            self._sweep()
-        while not self.settings.only and len(self._held) < self.settings.at_once and not self._stopping.is_set():
-            taken = tenures.take_next(ledger, self.id)
-            if taken is None:
+        while due and not settings.only and not self._stopping.is_set():
+            most = min(settings.take_together, settings.at_once - len(self._held))
+            taken = tenures.take_due(ledger, self.id, most) if most > 0 else []
+            for one in taken:
+                self._take_up(one)
+            if len(taken) < most or not taken:
                 return
-            self._take_up(taken)
 
     def _sweep(self) -> None:
         from snaphold.engine import shared
@@ -183,7 +188,7 @@ class Worker:
                 return
             self._held[run] = _Held(taken, drive)
             log.info("%s is driven here (fence %d)", run, taken.tenant.fence)
-            shared.take_up(drive, self.id)
+            shared.take_up(drive, self.id, first=taken.tenant.fence == 1)
         except Exception as error:
             self._held.pop(run, None)
             log.error("%s cannot be driven here: %s", run, redact(str(error)))

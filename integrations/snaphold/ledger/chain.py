@@ -17,6 +17,7 @@ from snaphold.clock import format_time, parse_time
 from snaphold.ledger import schema
 from snaphold.ledger.entry import GENESIS, Entry, NewEntry, canonical
 
+_HEAD = sa.select(schema.entry.c.sequence, schema.entry.c.hash).order_by(schema.entry.c.sequence.desc()).limit(1)
 _COLUMNS = ("sequence", "incident", "run", "body", "hash")
 _INSERT = f"insert into entry ({', '.join(_COLUMNS)})"
 _VALUES = ", ".join(f":entry_{name}" for name in _COLUMNS)
@@ -33,8 +34,7 @@ class Along:
 
 def head_of(connection: sa.Connection) -> tuple[int, str]:
     """Return the number of entries and the hash of the last; 0 and the genesis hash when there is none."""
-    columns = schema.entry.c
-    row = connection.execute(sa.select(columns.sequence, columns.hash).order_by(columns.sequence.desc()).limit(1)).first()
+    row = connection.execute(_HEAD).first()
     return (row.sequence, row.hash) if row else (0, GENESIS)
 
 

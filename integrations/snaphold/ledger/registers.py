@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 import sqlalchemy as sa
 from pydantic import ValidationError
@@ -20,6 +21,12 @@ Place = tuple[int, str]
 """Where a page of a register ended: the entry that made its last record, and the record's id."""
 
 
+_ONE = sa.select(schema.register.c.body).where(
+    schema.register.c.kind == sa.bindparam("its_kind"), schema.register.c.id == sa.bindparam("its_id")
+)
+
+
+@cache
 def kind_of(model: type[Value]) -> str:
     """Return the register of a record model: its name in snake case, e.g. `restore_point`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", model.__name__).lower()
@@ -43,22 +50,25 @@ def write(connection: sa.Connection, sequence: int, prepared: dict[tuple[str, st
     """Write the prepared records as changed by the entry of that sequence."""
     if not prepared:
         return
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(schema.register)
-    changed = {name: statement.excluded[name] for name in ("incident", "body", "updated_by")}
     rows = [
         {"kind": kind, "id": id, "incident": incident, "body": body, "created_by": sequence, "updated_by": sequence}
         for (kind, id), (incident, body) in prepared.items()
     ]
     # One call for all: a legal hold on thousands of restore points must not keep the other writers waiting.
-    connection.execute(statement.on_conflict_do_update(index_elements=["kind", "id"], set_=changed), rows)
+    connection.execute(_put(connection.dialect.name), rows)
+
+
+@cache
+def _put(dialect: str) -> sa.Insert:
+    """Return the statement that writes a record, new or not. It is built once: that takes longer than to carry it out."""
+    statement = postgresql.insert(schema.register) if dialect == "postgresql" else sqlite.insert(schema.register)
+    changed = {name: statement.excluded[name] for name in ("incident", "body", "updated_by")}
+    return statement.on_conflict_do_update(index_elements=["kind", "id"], set_=changed)
 
 
 def read_one(connection: sa.Connection, model: type[Record], id: str) -> Record | None:
     """Return one record, or None. Raises LedgerError when the stored record cannot be read."""
-    columns = schema.register.c
-    wanted = sa.select(columns.body).where(columns.kind == kind_of(model), columns.id == id)
-    body = connection.execute(wanted).scalar_one_or_none()
+    body = connection.execute(_ONE, {"its_kind": kind_of(model), "its_id": id}).scalar_one_or_none()
     return None if body is None else _load(model, id, body)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+from functools import cache
 from typing import Any, cast
 
 import snaphold.platforms
@@ -20,8 +21,14 @@ _MODULE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 def platform_names() -> list[str]:
     """Return the names of all adapters, in order."""
+    return list(_names())
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    """The folder does not change while a process runs, and every action of a platform asks."""
     modules = [info.name for info in pkgutil.iter_modules(snaphold.platforms.__path__)]
-    return sorted(name for name in modules if hasattr(importlib.import_module(f"snaphold.platforms.{name}"), "connect"))
+    return tuple(sorted(name for name in modules if hasattr(importlib.import_module(f"snaphold.platforms.{name}"), "connect")))
 
 
 def describe_platforms() -> list[PlatformDescription]:

@@ -78,7 +78,7 @@ _STATUSES = {
 
 def connect(integration: Integration, configuration: Configuration, budget: CallBudget) -> ServiceNow:
     """Return the adapter of an integration. Raises InputError when a credential is missing."""
-    return ServiceNow(integration, ServiceNowSession(integration, configuration, budget))
+    return ServiceNow(integration, ServiceNowSession(integration, configuration, budget, shared=True))
 
 
 class ServiceNow(Refusing):

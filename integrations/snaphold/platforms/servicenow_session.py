@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from snaphold.config import Configuration, Integration
 from snaphold.errors import ProviderError
@@ -26,23 +28,38 @@ _SIGN_IN = replace(SERVICENOW, name="servicenow-sign-in", keyed=SERVICENOW.reads
 _OK, _BAD_REQUEST, _UNAUTHORISED = 200, 400, 401
 
 
+@dataclass
+class SignIn:
+    """An OAuth sign-in: its tokens, and until when (of the monotonic clock) the first is good."""
+
+    token: str = ""
+    refresh_token: str = ""
+    good_until: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_sign_ins: dict[str, SignIn] = {}
+_sign_ins_lock = threading.Lock()
+
+
 class ServiceNowSession:
     """One instance. With `client_id` and `client_secret` the sign-in is OAuth, without them it is basic."""
 
-    def __init__(self, integration: Integration, configuration: Configuration, budget: CallBudget) -> None:
+    def __init__(
+        self, integration: Integration, configuration: Configuration, budget: CallBudget, *, shared: bool = False
+    ) -> None:
+        """`shared`: one OAuth sign-in serves every session of this process with the same address and credentials."""
         base = configuration.base
         self._user = credential(integration, "username", base)
         self._password = credential(integration, "password", base)
         self._client: tuple[str, str] | None = None
         if "client_id" in integration.credentials:
             self._client = (credential(integration, "client_id", base), credential(integration, "client_secret", base))
-        self._token = ""
-        self._refresh_token = ""
-        self._good_until = 0.0
-        self._lock = threading.Lock()
+        self._shown = ""
         # A password that was refused is not sent a second time: that would help to lock the account.
         policy = SERVICENOW if self._client else replace(SERVICENOW, renewals=0)
         ca_file = configuration.path(integration.ca_file) if integration.ca_file else None
+        self._sign_in_state = self._shared_sign_in(integration.url, str(ca_file)) if shared else SignIn()
         timeout = integration.timeout.total_seconds()
         headers = {"Accept": "application/json"}
         self._session = Session(
@@ -112,16 +129,24 @@ class ServiceNowSession:
             pair = b64encode(f"{self._user}:{self._password}".encode()).decode("ascii")
             remember(pair)
             return {"Authorization": f"Basic {pair}"}
-        with self._lock:
-            if renew or time.monotonic() >= self._good_until:
-                self._sign_in()
-            return {"Authorization": f"Bearer {self._token}"}
+        state = self._sign_in_state
+        with state.lock:
+            refused = renew and state.token == self._shown  # else another session has signed in anew meanwhile
+            if refused or time.monotonic() >= state.good_until:
+                self._sign_in(state)
+            self._shown = state.token
+            return {"Authorization": f"Bearer {state.token}"}
 
-    def _sign_in(self) -> None:
+    def _shared_sign_in(self, url: str, authority: str) -> SignIn:
+        told = json.dumps([url, authority, self._user, self._password, self._client])
+        with _sign_ins_lock:
+            return _sign_ins.setdefault(hashlib.sha256(told.encode()).hexdigest(), SignIn())
+
+    def _sign_in(self, state: SignIn) -> None:
         """Get a token: by the refresh token when there is one, else, or when that is refused, by the password."""
         answer: Answer | None = None
-        if self._refresh_token:
-            answer = self._ask_token({"grant_type": "refresh_token", "refresh_token": self._refresh_token})
+        if state.refresh_token:
+            answer = self._ask_token({"grant_type": "refresh_token", "refresh_token": state.refresh_token})
         if answer is None or answer.status != _OK:
             given = {"grant_type": "password", "username": self._user, "password": self._password}
             answer = self._ask_token(given)
@@ -131,9 +156,9 @@ class ServiceNowSession:
         token = read_answer(answer, Token, "the sign-in")
         remember(token.access_token)
         remember(token.refresh_token)
-        self._token, self._refresh_token = token.access_token, token.refresh_token
+        state.token, state.refresh_token = token.access_token, token.refresh_token
         # A repeated request is answered with the current token, which may end soon.
-        self._good_until = time.monotonic() + max(token.expires_in - RENEWED_EARLY_SECONDS, 0.0)
+        state.good_until = time.monotonic() + max(token.expires_in - RENEWED_EARLY_SECONDS, 0.0)
 
     def _ask_token(self, given: Mapping[str, str]) -> Answer:
         client_id, client_secret = self._client or ("", "")

@@ -30,6 +30,7 @@ from snaphold.service.tokens import actor_of_run
 
 AT_ONCE = 256
 """A run that waits for a backup keeps a thread; one at a gate keeps nothing."""
+TOGETHER = 8
 LEASE = timedelta(seconds=60)
 """Only for a process that hangs: the death of one is seen at once."""
 QUIET = "--quiet"
@@ -60,7 +61,7 @@ def _worker(config: Path) -> Worker:
     configuration, clock = load_configuration(config), SystemClock()
     nobody = Actor(id="driver", name="Snaphold run driver", roles=(), login=current_login(), uses_grants=False)
     runtime = Runtime(configuration, open_ledger(configuration, clock), clock, nobody)
-    settings = Settings(at_once=AT_ONCE, lease=LEASE)
+    settings = Settings(at_once=AT_ONCE, take_together=TOGETHER, lease=LEASE)
     return Worker(runtime, lambda run: actor_of_run(configuration, runtime.ledger, run), settings, exit_at_once)
 
 

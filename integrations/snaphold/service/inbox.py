@@ -1,4 +1,8 @@
-"""Works on accepted deliveries in the background, those of one incident one after the other, also after a restart."""
+"""Works on accepted deliveries in the background, those of one incident one after the other, also after a restart.
+
+First come the runs that they start. What a delivery says of its case is followed up afterwards, one case after the other:
+in a storm of incidents the backups must not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import queue
 import threading
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from snaphold.clock import format_duration
 from snaphold.errors import InputError, NotAuthorisedError, SnapholdError
@@ -28,12 +32,25 @@ WORKERS = 4
 MOST_WAITING = 10_000
 MOST_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 2.0
+BETWEEN_CASES_SECONDS = 0.2
 log = logging.getLogger(__name__)
 StartRuns = Callable[[Runtime, WebhookDelivery], tuple[str, ...]]
 
 
 def _nobody() -> None:
     """Tell nobody."""
+
+
+@dataclass
+class _Begun:
+    """A delivery whose runs and schedules were seen to: what came of them."""
+
+    delivery: WebhookDelivery
+    runtime: Runtime
+    runs: tuple[str, ...] = ()
+    faults: list[SnapholdError] = field(default_factory=list[SnapholdError])
+    findings: list[str] = field(default_factory=list[str])
+    broke_off: bool = False
 
 
 class Inbox:
@@ -45,6 +62,7 @@ class Inbox:
         self._start = start
         self._ring = ring
         self._queues: list[queue.Queue[str]] = [queue.Queue() for _ in range(WORKERS)]
+        self._cases: queue.Queue[_Begun | None] = queue.Queue()
         self._threads: list[threading.Thread] = []
         self._later: list[tuple[float, str, str]] = []
         self._lock = threading.Lock()
@@ -55,6 +73,8 @@ class Inbox:
         for waiting in self._queues:
             thread = threading.Thread(target=self._work, args=(waiting,), daemon=True, name="webhook deliveries")
             self._threads.append(thread)
+        self._threads.append(threading.Thread(target=self._follow_cases, daemon=True, name="cases of deliveries"))
+        for thread in self._threads:
             thread.start()
         for delivery in self._runtime.ledger.records(WebhookDelivery):
             if delivery.state is DeliveryState.ACCEPTED:
@@ -65,13 +85,14 @@ class Inbox:
         self._ended.set()
         for waiting in self._queues:
             waiting.put("")
+        self._cases.put(None)
         for thread in self._threads:
             thread.join(seconds)
 
     @property
     def is_full(self) -> bool:
         """Whether so much waits that no more should be accepted."""
-        return sum(waiting.qsize() for waiting in self._queues) >= MOST_WAITING
+        return sum(waiting.qsize() for waiting in self._queues) + self._cases.qsize() >= MOST_WAITING
 
     def add(self, delivery: WebhookDelivery) -> None:
         """Have a recorded delivery worked on."""
@@ -87,27 +108,36 @@ class Inbox:
 
     def work_on(self, id: str) -> WebhookDelivery | None:
         """Do what a delivery asks for and return it as it stands then; None when it is not (any more) to be done."""
+        begun = self._begin(id)
+        return None if begun is None else self._finish(begun)
+
+    def _begin(self, id: str) -> _Begun | None:
         delivery = self._runtime.ledger.record(WebhookDelivery, id)
         if delivery is None or delivery.state is not DeliveryState.ACCEPTED:
             return None
-        faults: list[SnapholdError] = []
-        findings: list[str] = []
-        runs: tuple[str, ...] = ()
+        begun = _Begun(delivery, self._runtime)
         try:
-            runtime = replace(self._runtime, actor=actor_of_webhook(self._runtime.configuration, delivery.webhook))
+            begun.runtime = runtime = replace(
+                self._runtime, actor=actor_of_webhook(self._runtime.configuration, delivery.webhook)
+            )
             if delivery.schedules or delivery.playbooks:
                 remember_incident(delivery.declared, runtime.ledger, runtime.actor, runtime.clock)
             for order in delivery.schedules:
-                _guarded(lambda order=order: _change_schedule(order, delivery, runtime), faults, findings)
+                _guarded(lambda order=order: _change_schedule(order, delivery, runtime), begun.faults, begun.findings)
             if delivery.playbooks:
                 try:
-                    runs = self._start(runtime, delivery)
+                    begun.runs = self._start(runtime, delivery)
                 finally:
                     self._ring()
-            findings += _hand_over_status(delivery, runtime)
         except SnapholdError as error:
-            faults.append(error)
-        return self._settle(delivery, runs, faults, findings)
+            begun.faults.append(error)
+            begun.broke_off = True
+        return begun
+
+    def _finish(self, begun: _Begun) -> WebhookDelivery:
+        if not begun.broke_off:
+            _guarded(lambda: _hand_over_status(begun.delivery, begun.runtime), begun.faults, begun.findings)
+        return self._settle(begun.delivery, begun.runs, begun.faults, begun.findings)
 
     def _work(self, waiting: queue.Queue[str]) -> None:
         while True:
@@ -115,10 +145,22 @@ class Inbox:
             if self._ended.is_set():
                 return
             try:
-                self.work_on(id)
+                begun = self._begin(id)
+                if begun is not None and begun.delivery.status is not None:
+                    self._cases.put(begun)
+                elif begun is not None:
+                    self._finish(begun)
             except Exception:
                 # It stays accepted in the register: the next service takes it up, and says again what is wrong.
                 log.exception("the delivery %s could not be worked on", id)
+
+    def _follow_cases(self) -> None:
+        while (begun := self._cases.get()) is not None and not self._ended.is_set():
+            try:
+                self._finish(begun)
+            except Exception:
+                log.exception("the delivery %s could not be worked on", begun.delivery.id)
+            self._ended.wait(BETWEEN_CASES_SECONDS)
 
     def _settle(
         self, delivery: WebhookDelivery, runs: tuple[str, ...], faults: list[SnapholdError], findings: list[str]
