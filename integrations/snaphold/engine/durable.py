@@ -26,7 +26,7 @@ from snaphold.clock import parse_time
 from snaphold.config import Configuration
 from snaphold.engine.drive import Drive
 from snaphold.engine.interpreter import Interpreter
-from snaphold.engine.leaving import RunLeftError
+from snaphold.engine.leaving import OtherVersionError, RunLeftError
 from snaphold.engine.plan import plan_from
 from snaphold.engine.recorded import (
     answer_from,
@@ -38,7 +38,7 @@ from snaphold.engine.recorded import (
 )
 from snaphold.engine.run import Reason, runs_folder
 from snaphold.engine.steps import Act, Answer, Branch, BranchResult, Gate, RunBranch, StepEvent, Tick
-from snaphold.errors import LedgerError, SnapholdError
+from snaphold.errors import LedgerError
 from snaphold.ledger.entry import digest
 
 APPLICATION_VERSION = "snaphold-run-1"
@@ -116,7 +116,7 @@ def begin(drive: Drive) -> None:
 def check_version(drive: Drive, known: WorkflowStatus | None) -> None:
     """Raise SnapholdError when a run's history was begun by another version of the run engine."""
     if known is not None and known.app_version != APPLICATION_VERSION:
-        raise SnapholdError(
+        raise OtherVersionError(
             f"{drive.run.id} was started by another version of the run engine",
             f"it recorded {known.app_version}, this is {APPLICATION_VERSION}",
             "finish it with the version that started it, or cancel it and start a new generation",

@@ -13,7 +13,7 @@ from typing import Any
 from snaphold import standing
 from snaphold.domain.authority import Approval, ApprovalState
 from snaphold.domain.people import Actor
-from snaphold.engine import tenures, workers
+from snaphold.engine import leaving, tenures, workers
 from snaphold.engine.drive import Drive
 from snaphold.engine.heartbeat import Heartbeat
 from snaphold.engine.plan import plan_from
@@ -33,6 +33,8 @@ CENSUS_SECONDS = 15.0
 """So often a worker looks for parts of its runs that no thread drives."""
 AGAIN_IN = timedelta(seconds=10)
 """A run whose surroundings failed is taken again after so long."""
+OTHER_VERSION_AGAIN_IN = timedelta(minutes=5)
+"""So is a run of another version of the run engine: each take is an entry of the audit trail."""
 GRACE_SECONDS = 25.0
 ActorOf = Callable[[Run], Actor]
 
@@ -183,6 +185,9 @@ class Worker:
             if self.settings.only:
                 self._give_back(taken, State.LEFT)
                 raise
+            if isinstance(error, leaving.OtherVersionError):  # a worker of that version may still be there
+                tenures.let_go(self.runtime.ledger, taken, State.WAITING, again_in=OTHER_VERSION_AGAIN_IN)
+                return
             parked = isinstance(error, NotAuthorisedError)
             self._give_back(taken, State.LEFT if parked else State.WAITING)
 
