@@ -384,6 +384,7 @@ def main() -> int:
                 found.append(measure(Path(folder), size, store))
             sys.stderr.write(f"{store}: {json.dumps(found[-1])}\n")
         result[store] = judge(found)
+    result["load_average"] = round(os.getloadavg()[2], 1)
     text = json.dumps(result, indent=2) + "\n"
     given.out.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
