@@ -21,7 +21,10 @@ from snaphold.engine.durable import (
 )
 from snaphold.engine.run import runs_folder
 from snaphold.errors import SnapholdError
+from snaphold.ledger.postgresql import connect_to, parse_url
 
+ENGINE_NAME = "dbos_transact"
+"""How the connections of the run engine are told from the ledger's, as those that it makes itself."""
 CONNECTIONS = 8
 """Connections of one worker to the run engine's tables; the ledger has its own."""
 
@@ -35,12 +38,13 @@ def shared_engine(configuration: Configuration, worker: str) -> Generator[None, 
     folder = runs_folder(configuration)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = log_to(folder / f"worker-{worker}.log")
+    engine = connect_to(parse_url(configuration.database_url()), CONNECTIONS, application_name=ENGINE_NAME, search_path="public")
     try:
         DBOS(
             config={
                 "name": "snaphold",
                 "system_database_url": configuration.database_url(),
-                "sys_db_pool_size": CONNECTIONS,
+                "system_database_engine": engine,
                 "executor_id": worker,
                 "application_version": APPLICATION_VERSION,
                 "serializer": DBOSPortableJSONSerializer(),
@@ -57,6 +61,7 @@ def shared_engine(configuration: Configuration, worker: str) -> Generator[None, 
         remove_queue(worker)
     finally:
         DBOS.destroy()
+        engine.dispose()
         logging.getLogger("dbos").removeHandler(log)
         log.close()
 
@@ -70,12 +75,14 @@ def _queue_of(worker: str) -> str:
     return f"worker-{worker}"
 
 
-def take_up(drive: Drive, worker: str) -> None:
+def take_up(drive: Drive, worker: str, *, first: bool) -> None:
     """Start the run's workflow here, or go on with the parts that an earlier worker left, all of them in this process.
+
+    `first`: nobody ever had the run before, so it has no history.
 
     DBOS gives each part a new owner's token; a stale owner that still lives can record nothing from then on.
     """
-    known = DBOS.get_workflow_status(drive.run.id)
+    known = None if first else DBOS.get_workflow_status(drive.run.id)
     check_version(drive, known)
     drives[drive.run.id] = drive
     if known is None:

@@ -64,6 +64,15 @@ class Taken:
         return digest(self.plan)
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A run that its tenant gives back; `again_in`: a waiting run is taken again after that time at the latest."""
+
+    taken: Taken
+    state: State
+    again_in: timedelta | None = None
+
+
 def milliseconds(moment: datetime) -> int:
     """Return a time as the tables hold it."""
     return round(moment.timestamp() * 1000)
@@ -76,7 +85,15 @@ def add_tenure(connection: sa.Connection, run: str, plan: str, state: State, now
 
 
 def take_next(ledger: DatabaseLedger, by: str) -> Taken | None:
-    """Take a run for the living worker `by`, one that was begun first, else the oldest; None when there is none."""
+    """Take a run for the living worker `by`; see `take_due`. None when there is none."""
+    return next(iter(take_due(ledger, by, 1)), None)
+
+
+def take_due(ledger: DatabaseLedger, by: str, most: int) -> list[Taken]:
+    """Take up to `most` runs for the living worker `by`, those first that were begun before, then the oldest.
+
+    All are taken in one transaction: every writer waits for its turn, and a worker with many runs would wait for each.
+    """
     columns = tenure.c
 
     def due(now: int) -> sa.ColumnElement[bool]:
@@ -85,40 +102,47 @@ def take_next(ledger: DatabaseLedger, by: str) -> Taken | None:
 
     with ledger.looking() as connection:  # nearly always there is nothing, and then nobody waits for the write lock
         if connection.execute(sa.select(columns.run).where(due(milliseconds(ledger.now(connection)))).limit(1)).first() is None:
-            return None
+            return []
     with ledger.writing() as connection:
-        now = milliseconds(ledger.now(connection))
+        moment = ledger.now(connection)
         # What was begun comes before what was not: a run that lost its worker is in the middle of an incident.
-        wanted = sa.select(columns.run).where(due(now)).order_by(columns.fence == 0, columns.changed_at, columns.run).limit(1)
-        run = connection.execute(wanted).scalar_one_or_none()
-        return None if run is None else _take(ledger, connection, run, by)
+        wanted = _WHAT_IS_TAKEN.where(due(milliseconds(moment)))
+        wanted = wanted.order_by(columns.fence == 0, columns.changed_at, columns.run).limit(most)
+        return _take(connection, connection.execute(wanted).all(), by, moment)
 
 
 def take(ledger: DatabaseLedger, run: str, by: str) -> Taken:
     """Take one run, whatever its state, as long as no living worker drives it. Raises BusyError when one does."""
     with ledger.writing() as connection:
-        found = connection.execute(sa.select(tenure.c.worker).where(tenure.c.run == run)).first()
+        found = connection.execute(_WHAT_IS_TAKEN.where(tenure.c.run == run)).first()
         if found is None:
             raise InputError(f"{run} is unknown to the workers", "it was started with another database")
         if found.worker is not None and found.worker != by:
             raise BusyError(
                 f"{run} is being driven by the worker {found.worker}", "only one drives a run", "wait for it, or stop that worker"
             )
-        return _take(ledger, connection, run, by)
+        return _take(connection, [found], by, ledger.now(connection))[0]
 
 
-def _take(ledger: DatabaseLedger, connection: sa.Connection, run: str, by: str) -> Taken:
-    now = ledger.now(connection)
+_WHAT_IS_TAKEN = sa.select(tenure.c.run, tenure.c.worker, tenure.c.fence, tenure.c.plan)
+
+
+def _take(connection: sa.Connection, found: Sequence[Any], by: str, now: datetime) -> list[Taken]:
+    """Take what was found under the write lock, so that it cannot have changed meanwhile."""
+    if not found:
+        return []
     alive = sa.select(worker.c.id).where(
         worker.c.id == by, worker.c.state == WorkerState.RUNNING.value, worker.c.alive_until > milliseconds(now)
     )
     if connection.execute(alive).first() is None:
-        raise _lost(run, by)
+        raise _lost(found[0].run, by)
     values = {"state": State.DRIVEN.value, "worker": by, "wake_at": None, "woken": False, "changed_at": milliseconds(now)}
-    change = sa.update(tenure).where(tenure.c.run == run).values(**values, fence=tenure.c.fence + 1)
-    row = connection.execute(change.returning(tenure.c.fence, tenure.c.plan)).one()
-    note(connection, run, "run.take", {"worker": by, "fence": row.fence}, now)
-    return Taken(Tenant(run, row.fence), by, json.loads(row.plan))
+    mine = sa.update(tenure).where(tenure.c.run.in_([row.run for row in found]))
+    connection.execute(mine.values(**values, fence=tenure.c.fence + 1))
+    taken = [Taken(Tenant(row.run, row.fence + 1), by, json.loads(row.plan)) for row in found]
+    for one in taken:
+        note(connection, one.tenant.run, "run.take", {"worker": by, "fence": one.tenant.fence}, now)
+    return taken
 
 
 def hand_to_workers(ledger: DatabaseLedger, run: str) -> bool:
@@ -140,18 +164,33 @@ def guard_of(taken: Taken) -> Guard:
     return Guard(_MINE, values, lambda: RunLeftError(cause=_lost(taken.tenant.run, taken.worker)))
 
 
+def taken_by(ledger: DatabaseLedger, by: str) -> list[Taken]:
+    """Return the runs that a worker has according to the table, without their plans."""
+    with ledger.looking() as connection:
+        rows = connection.execute(sa.select(tenure.c.run, tenure.c.fence).where(tenure.c.worker == by))
+        return [Taken(Tenant(row.run, row.fence), by, {}) for row in rows]
+
+
 def let_go(ledger: DatabaseLedger, taken: Taken, state: State, *, again_in: timedelta | None = None) -> bool:
     """Give a run back; return whether it was still this tenant's. What woke it meanwhile counts.
 
     `again_in`: a waiting run is taken again after that time at the latest.
     """
+    return let_go_all(ledger, [Ended(taken, state, again_in)]) == 1
+
+
+def let_go_all(ledger: DatabaseLedger, ended: Sequence[Ended]) -> int:
+    """Give runs back in one transaction, as `let_go` does; return how many were still those of their tenants."""
     columns = tenure.c
     with ledger.writing() as connection:
-        now = milliseconds(ledger.now(connection))
-        wake_at = None if again_in is None else now + round(again_in.total_seconds() * 1000)
-        mine = (columns.run == taken.tenant.run, columns.fence == taken.tenant.fence, columns.worker == taken.worker)
-        values = {"state": state.value, "worker": None, "wake_at": wake_at, "changed_at": now}
-        return connection.execute(sa.update(tenure).where(*mine).values(**values)).rowcount == 1
+        now, count = milliseconds(ledger.now(connection)), 0
+        for one in ended:
+            wake_at = None if one.again_in is None else now + round(one.again_in.total_seconds() * 1000)
+            tenant = one.taken.tenant
+            mine = (columns.run == tenant.run, columns.fence == tenant.fence, columns.worker == one.taken.worker)
+            values = {"state": one.state.value, "worker": None, "wake_at": wake_at, "changed_at": now}
+            count += connection.execute(sa.update(tenure).where(*mine).values(**values)).rowcount
+        return count
 
 
 def wake(ledger: DatabaseLedger, run: str) -> None:
