@@ -371,7 +371,7 @@ def main() -> int:
     sizes = [int(text) for text in given.sizes.split(",") if text] or list(FULL_SIZES if given.full else SIZES)
     result: dict[str, Any] = {
         "at_once": AT_ONCE, "target_mb": MOST_MB, "target_ratio": MOST_RATIO, "target_page_ms": MOST_PAGE_MS,
-        "python": platform.python_version(), "machine": f"{os.cpu_count()} cores", "postgresql": "fsync off",
+        "python": platform.python_version(), "machine": f"{os.cpu_count()} cores", "server": "fsync off",
     }  # fmt: skip
     # The server of the tests is no part of the package, so its types are not known here.
     run_postgres: Any = importlib.import_module("support.postgres").run_postgres if "postgresql" in given.stores else None
