@@ -93,15 +93,26 @@ def plan_of(number: int, steps: int) -> Plan:
     return make_plan(read_playbook(HEAD + body, Path("bench.yaml")), {}, {}, incident_of(number))
 
 
-def work(folder: Path) -> None:
+def wait_for_all(folder: Path, number: int) -> None:
+    """Say that this process could begin, and wait until all can: to start a process is no step."""
+    (folder / f"ready-{number}").touch()
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while sum(1 for _ in folder.glob("ready-*")) < WORKERS:
+        if time.monotonic() > deadline:
+            raise SystemExit("the other worker did not start")
+        time.sleep(0.01)
+
+
+def work(folder: Path, number: int) -> None:
     """Be a worker until SIGTERM."""
     from snaphold.engine.worker import Settings, Worker
 
     runtime = open_bench(folder)
-    Worker(runtime, lambda _: runtime.actor, Settings(at_once=AT_ONCE), sys.exit).work()
+    worker = Worker(runtime, lambda _: runtime.actor, Settings(at_once=AT_ONCE), sys.exit)
+    worker.work(lambda: wait_for_all(folder, number))
 
 
-def work_raw(folder: Path, number: int, workers: int) -> None:
+def work_raw(folder: Path, number: int) -> None:
     """Be a process that does the same with DBOS alone."""
     from dbos import DBOS, DBOSPortableJSONSerializer
 
@@ -123,8 +134,9 @@ def work_raw(folder: Path, number: int, workers: int) -> None:
                 "log_level": "WARNING"}
     )  # fmt: skip
     DBOS.launch()
+    wait_for_all(folder, number)
     DBOS.register_queue(QUEUE, worker_concurrency=AT_ONCE, polling_interval_sec=0.1)
-    time.sleep(LONGEST_SECONDS * workers)
+    time.sleep(LONGEST_SECONDS * WORKERS)
 
 
 def measure(url: str, folder: Path, runs: int, steps: int, *, raw: bool) -> float:
@@ -139,7 +151,7 @@ def measure(url: str, folder: Path, runs: int, steps: int, *, raw: bool) -> floa
         for number in range(1, runs + 1):
             register_run(runtime, plan_of(number, steps))
     argv = [sys.executable, __file__, "raw" if raw else "ours", str(folder)]
-    children = [subprocess.Popen([*argv, str(number), str(WORKERS)]) for number in range(WORKERS)]
+    children = [subprocess.Popen([*argv, str(number)]) for number in range(WORKERS)]
     try:
         return _rate(runtime, runs * steps)
     finally:
@@ -197,8 +209,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["ours"]:
-        work(Path(sys.argv[2]))
+        work(Path(sys.argv[2]), int(sys.argv[3]))
     elif sys.argv[1:2] == ["raw"]:
-        work_raw(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+        work_raw(Path(sys.argv[2]), int(sys.argv[3]))
     else:
         main()

@@ -23,6 +23,11 @@ BODY = """inputs:
 steps:
   - {id: each, call: part, for_each: $inputs.list, at_once: AT_ONCE, with: {asset: $item}}
 """
+WAVES = """inputs:
+  waves: {type: list, required: true}
+steps:
+  - {id: waves, call: wave, for_each: $inputs.waves, with: {list: $item}}
+"""
 SIZES = (10, 20, 30)
 
 LONGEST_INPUT = """select max(length(inputs)) from workflow_input
@@ -36,6 +41,18 @@ def run_of(world: World, size: int, at_once: int) -> Run:
     items = [f"item-{number:03}" for number in range(size)]
     body = BODY.replace("AT_ONCE", str(at_once))
     run = world.start(plan_of(body, trial(PART, name="part"), generation=size, list=items))
+    assert run.status is RunStatus.DONE
+    return run
+
+
+def start(world: World, size: int, *, nested: bool) -> Run:
+    """Run a loop over so many items at once, or a loop over one wave of them, whose name is as long as all together."""
+    if not nested:
+        return run_of(world, size, 4)
+    wave = trial(BODY.replace("AT_ONCE", "4"), name="wave")
+    names = ",".join(f"item-with-a-long-name-{number:03}" for number in range(size))
+    parts = (trial(PART, name="part"), wave)
+    run = world.start(plan_of(WAVES, *parts, generation=size, waves=[names]))
     assert run.status is RunStatus.DONE
     return run
 
@@ -62,12 +79,14 @@ def test_the_thirtieth_item_costs_the_ledger_what_the_tenth_did(world: World, at
 
 
 @pytest.mark.slow
-def test_a_branch_is_given_and_records_no_more_when_there_are_more_branches(world: World) -> None:
-    longest: list[tuple[int, int]] = []
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_branch_is_given_and_records_no_more_when_there_are_more_branches(world: World, nested: bool) -> None:
+    longest: list[tuple[int, ...]] = []
     for size in (SIZES[0], SIZES[2]):
-        run = run_of(world, size, 4)
+        run = start(world, size, nested=nested)
         with sqlite3.connect(state_path(world.configuration, run.id)) as connection:
             found = [connection.execute(statement).fetchone()[0] for statement in (LONGEST_INPUT, LONGEST_OUTPUT)]
-        longest.append((found[0], found[1]))
+        entries = world.runtime().ledger.each_stored(run=run.id)
+        longest.append((*found, max(len(entry["key"]) for entry in entries if "/trial." in entry["key"])))
     for few, many in zip(*longest, strict=True):
         assert 0 < many <= few + 2, "the number of an item may have another digit, and that is all"

@@ -10,10 +10,11 @@ import pytest
 
 from snaphold.domain.authority import Approval
 from snaphold.engine import durable, shared
-from snaphold.engine.driver import resume_run
+from snaphold.engine.driver import resume_run, wake_run
 from snaphold.engine.run import RunStatus, find_run
 from snaphold.engine.shared_runs import register_run
 from snaphold.engine.tenures import State
+from snaphold.engine.worker import OTHER_VERSION_AGAIN_IN
 from snaphold.errors import SnapholdError
 from support.postgres import Postgres
 from support.run_lab import make_world, plan_of
@@ -73,10 +74,12 @@ def test_workers_refuse_a_run_of_another_version_and_drive_the_others(
     with caplog.at_level(logging.ERROR, logger="snaphold"), working(runtime):
         until(lambda: all(find_run(runtime.ledger, id).has_ended for id in ids))
         until(lambda: [line for line in caplog.messages if older_run in line and "another version" in line])
+        until(lambda: stands(runtime, older_run) == (State.WAITING.value, OTHER_VERSION_AGAIN_IN))
     assert all(find_run(runtime.ledger, id).status is RunStatus.DONE for id in ids)
     assert (find_run(runtime.ledger, older_run).has_ended, world.lab.vendor.starts()) == (False, BOTH[:1])
     with monkeypatch.context() as older:
         be(OLDER, older)
+        wake_run(runtime, older_run)
         with working(runtime):
             until(lambda: find_run(runtime.ledger, older_run).has_ended)
     assert world.lab.vendor.starts() == BOTH

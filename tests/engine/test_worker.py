@@ -17,14 +17,14 @@ from dbos._sys_db import SystemDatabase
 
 from snaphold.domain.authority import Approval, ApprovalState
 from snaphold.domain.people import Actor
-from snaphold.engine import tenures, workers
+from snaphold.engine import shared, tenures, workers
 from snaphold.engine.driver import cancel_run, resume_run, wake_run
 from snaphold.engine.durable import DurableSteps
 from snaphold.engine.run import Run, RunStatus, find_run, is_driven
 from snaphold.engine.shared_runs import drive_here, register_run
 from snaphold.engine.tenures import State
 from snaphold.engine.worker import Settings, Worker
-from snaphold.errors import BusyError, InputError, NotAuthorisedError
+from snaphold.errors import BusyError, InputError, LedgerError, NotAuthorisedError
 from snaphold.ledger.schema import tenure
 from snaphold.runtime import Runtime
 from support.postgres import Postgres
@@ -38,6 +38,9 @@ GATE = """steps:
   - {id: before, do: lab.start}
   - {id: gate, approve: {ask: "Do it?", from: group/managers, within: 10m}}
   - {id: after, do: lab.start, with: {asset: second}}
+"""
+ONE = """steps:
+  - {id: only, do: lab.start}
 """
 SLOW = """steps:
   - {id: one, do: lab.start, with: {says: wait}}
@@ -311,3 +314,45 @@ def test_a_run_of_a_person_who_is_gone_is_left_for_a_person(world: World) -> Non
         until(lambda: state(runtime, run.id) == State.LEFT.value)
     assert world.lab.calls == []
     assert tenures.count_waiting(runtime.ledger) == 0
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, *, after: bool) -> list[str]:
+    """Have the first call break, before anything or after everything was done; return a list that tells that it did."""
+    work, failed = getattr(owner, name), list[str]()
+
+    def once(*given: Any, **named: Any) -> Any:
+        if failed:
+            return work(*given, **named)
+        failed.append(name)
+        if after:
+            work(*given, **named)
+        raise LedgerError("the connection broke")
+
+    monkeypatch.setattr(owner, name, once)
+    return failed
+
+
+def test_a_run_that_was_taken_without_an_answer_is_given_back_and_taken_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = world.runtime()
+    run = register_run(runtime, plan_of(ONE))
+    failed = fail_once(monkeypatch, tenures, "take_due", after=True)
+    with working(world):
+        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+    assert failed
+    assert find_run(runtime.ledger, run.id).status is RunStatus.DONE
+    takes = [entry.detail["fence"] for entry in runtime.ledger.entries() if entry.action == "run.take"]
+    assert takes == [1, 2]
+
+
+def test_a_run_that_can_neither_be_driven_nor_given_back_at_once_is_given_back_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = world.runtime()
+    runs = [register_run(runtime, plan_of(ONE, generation=number)) for number in (1, 2)]
+    failed = fail_once(monkeypatch, shared, "take_up", after=False), fail_once(monkeypatch, tenures, "let_go_all", after=False)
+    with working(world):
+        until(lambda: all(find_run(runtime.ledger, run.id).has_ended for run in runs))
+    assert all(failed)
+    assert [find_run(runtime.ledger, run.id).status for run in runs] == [RunStatus.DONE] * 2

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from snaphold.clock import FixedClock, SystemClock
 from snaphold.errors import BusyError, InputError, LedgerError, SnapholdError, StorageError
-from snaphold.ledger import open_ledger, schema
+from snaphold.ledger import open_ledger, postgresql, schema
 from snaphold.ledger.checkpoint import make_checkpoint, signature_check
 from snaphold.ledger.database import DatabaseLedger
 from snaphold.ledger.ledger import ClaimState
@@ -234,3 +234,33 @@ def test_an_owner_is_a_run_or_a_process() -> None:
     assert read_tenant(Tenant("RUN-INC-1-abc", 3).name) == Tenant("RUN-INC-1-abc", 3)
     assert read_tenant("boot/pid:[1] 12 34") is None
     assert read_tenant("run x y") is None
+
+
+def _cut(postgres: Postgres, url: str) -> None:
+    """End every connection of a database, as a restart of the server does."""
+    name = url.rpartition("/")[2]
+    others = f"datname = '{name}' and pid <> pg_backend_pid()"
+    postgres.execute(f"select pg_terminate_backend(pid, 10000) from pg_stat_activity where {others}")  # noqa: S608  a name of ours
+
+
+def test_a_connection_that_broke_while_it_rested_is_replaced(
+    url: str, ledger: DatabaseLedger, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.append(note())
+    _cut(postgres, url)
+    monkeypatch.setattr(postgresql, "REST_SECONDS", 0.0)
+    ledger.append(note())
+    assert len(ledger.entries()) == 2
+
+
+def test_what_was_sent_over_a_connection_that_broke_is_never_sent_again(
+    url: str, ledger: DatabaseLedger, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "REST_SECONDS", 3600.0)
+    ledger.append(note())
+    _cut(postgres, url)
+    with pytest.raises(LedgerError, match="cannot be used"):
+        ledger.append(note())
+    assert len(ledger.entries()) == 1
+    ledger.append(note())
+    assert [entry.sequence for entry in ledger.entries()] == [1, 2]

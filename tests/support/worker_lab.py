@@ -108,7 +108,7 @@ def serve(folder: Path, fatal: int, lease: float) -> None:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     deaths = Deaths(fatal)
     for owner, method in ((DatabaseLedger, "append"), (DatabaseLedger, "claim"), (DatabaseLedger, "settle"),
-                          (SystemDatabase, "record_operation_result"), (Lab, "effect"), (tenures, "let_go")):  # fmt: skip
+                          (SystemDatabase, "record_operation_result"), (Lab, "effect"), (tenures, "let_go_all")):  # fmt: skip
         deaths.around(owner, method)
     _hold(folder)
     world = world_of(folder)

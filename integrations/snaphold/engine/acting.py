@@ -11,6 +11,7 @@ from snaphold.action import AnyAction, Effect, Result, find_action
 from snaphold.clock import Clock, format_duration, format_time
 from snaphold.context import Context
 from snaphold.domain.outcome import Outcome
+from snaphold.engine.items import brief
 from snaphold.engine.run import Reason
 from snaphold.engine.steps import Act, Answer
 from snaphold.errors import (
@@ -36,7 +37,7 @@ def carry_out(act: Act, context: Context, generation: int) -> Answer:
     began = format_time(context.clock.now())
     try:
         entry = find_action(act.action)
-        key = action_key(entry, act.given, context.incident.id, _place(act, entry), generation)
+        key = _key(act, entry, context, generation)
         surroundings = replace(context, key=key, retry_failed=act.attempt > 1, repeat=act.repeat)
         result = _within(act, lambda: execute(act.action, act.given, surroundings))
     except SnapholdError as error:
@@ -57,9 +58,20 @@ def would(act: Act) -> str:
     return f"would run {act.action}" + (f" with {given}" if given else "")
 
 
-def _place(act: Act, entry: AnyAction) -> str:
-    """Name the step in the key. Inside `for_each`, an action without key values of its own is told apart by the item."""
-    return f"{act.path}[{'+'.join(act.items)}]" if act.items and not entry.key_fields else act.path
+def _key(act: Act, entry: AnyAction, context: Context, generation: int) -> str:
+    """Return the key. Inside `for_each`, an action without key values of its own is told apart by the items, in brief.
+
+    An earlier version wrote long items out: what it has claimed keeps its key, so that it is not done again.
+    """
+    if not act.items or entry.key_fields:
+        return action_key(entry, act.given, context.incident.id, act.path, generation)
+    short, long = (
+        action_key(entry, act.given, context.incident.id, f"{act.path}[{'+'.join(items)}]", generation)
+        for items in (brief(act.items), act.items)
+    )
+    if short == long or entry.effect is Effect.READS or context.ledger.find_claim(long) is None:
+        return short
+    return long
 
 
 def _within(act: Act, work: Callable[[], Result]) -> Result:

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +27,8 @@ from snaphold.clock import parse_time
 from snaphold.config import Configuration
 from snaphold.engine.drive import Drive
 from snaphold.engine.interpreter import Interpreter
-from snaphold.engine.leaving import RunLeftError
+from snaphold.engine.items import brief
+from snaphold.engine.leaving import OtherVersionError, RunLeftError
 from snaphold.engine.plan import plan_from
 from snaphold.engine.recorded import (
     answer_from,
@@ -38,7 +40,7 @@ from snaphold.engine.recorded import (
 )
 from snaphold.engine.run import Reason, runs_folder
 from snaphold.engine.steps import Act, Answer, Branch, BranchResult, Gate, RunBranch, StepEvent, Tick
-from snaphold.errors import LedgerError, SnapholdError
+from snaphold.errors import LedgerError
 from snaphold.ledger.entry import digest
 
 APPLICATION_VERSION = "snaphold-run-1"
@@ -116,7 +118,7 @@ def begin(drive: Drive) -> None:
 def check_version(drive: Drive, known: WorkflowStatus | None) -> None:
     """Raise SnapholdError when a run's history was begun by another version of the run engine."""
     if known is not None and known.app_version != APPLICATION_VERSION:
-        raise SnapholdError(
+        raise OtherVersionError(
             f"{drive.run.id} was started by another version of the run engine",
             f"it recorded {known.app_version}, this is {APPLICATION_VERSION}",
             "finish it with the version that started it, or cancel it and start a new generation",
@@ -209,6 +211,11 @@ def _branch_id(drive: Drive, branch: Branch) -> str:
     return f"{drive.run.id}/{branch.path}" + (f"@{digest(list(around))[:16]}" if around else "")
 
 
+def _in_brief(branch: Branch) -> Branch:
+    """Return a branch as it is recorded: each of thousands must not hold the names of all the others."""
+    return replace(branch, items=(*brief(branch.items[:-1]), *branch.items[-1:]))
+
+
 class DurableSteps:
     """The surroundings of an interpreter inside a workflow: each answer is a recorded step."""
 
@@ -279,7 +286,7 @@ class DurableSteps:
             while upcoming and len(going) < at_once:
                 index, branch = upcoming.pop(0)
                 with SetWorkflowID(self._name(branch)):
-                    going[index] = DBOS.start_workflow(branch_workflow, branch_to(branch))
+                    going[index] = DBOS.start_workflow(branch_workflow, branch_to(_in_brief(branch)))
             # Which one was first is a recorded step: what happens next must not depend on the speed of a replay.
             index, _ = _step("first", lambda: self._first(going))
             results[index] = result_from(going.pop(index).get_result(polling_interval_sec=RESULT_POLL_SECONDS))

@@ -6,6 +6,8 @@ has recorded, and the next process takes it up at the same place.
 
 from __future__ import annotations
 
+from snaphold.errors import SnapholdError
+
 
 class RunLeftError(BaseException):
     """This process lets go of the run. No `Exception`, so that nothing takes it for a failure and records it.
@@ -17,3 +19,7 @@ class RunLeftError(BaseException):
         super().__init__("the run was left")
         self.waiting = waiting
         self.cause = cause
+
+
+class OtherVersionError(SnapholdError):
+    """The run was begun by another version of the run engine, and only that one can go on with it."""

@@ -25,10 +25,13 @@ from snaphold.engine.durable import (
 from snaphold.engine.locks import exclusively
 from snaphold.engine.run import runs_folder
 from snaphold.errors import SnapholdError
+from snaphold.ledger.postgresql import connect_to, parse_url
 
 if TYPE_CHECKING:
     from dbos import DBOSConfig
 
+ENGINE_NAME = "dbos_transact"
+"""How the connections of the run engine are told from the ledger's, as those that it makes itself."""
 CONNECTIONS = 8
 """Connections of one worker to the run engine's tables; the ledger has its own."""
 FILE_NAME = "shared.sqlite"
@@ -47,9 +50,12 @@ def shared_engine(configuration: Configuration, worker: str) -> Generator[None, 
     log = log_to(folder / f"worker-{worker}.log")
     database: dict[str, Any]
     if configuration.database:
+        address = configuration.database_url()
         database = {
-            "system_database_url": configuration.database_url(),
-            "sys_db_pool_size": CONNECTIONS,
+            "system_database_url": address,
+            "system_database_engine": connect_to(
+                parse_url(address), CONNECTIONS, application_name=ENGINE_NAME, search_path="public"
+            ),
             "notification_listener_polling_interval_sec": NOTICE_SECONDS,
             "run_migrations": False,
         }
@@ -74,8 +80,7 @@ def shared_engine(configuration: Configuration, worker: str) -> Generator[None, 
         remove_queue(worker)
     finally:
         DBOS.destroy()
-        if "system_database_engine" in database:
-            database["system_database_engine"].dispose()
+        database["system_database_engine"].dispose()
         logging.getLogger("dbos").removeHandler(log)
         log.close()
 
@@ -97,11 +102,12 @@ def _queue_of(worker: str) -> str:
     return f"worker-{worker}"
 
 
-def take_up(drive: Drive, worker: str, *, first: bool = False) -> None:
+def take_up(drive: Drive, worker: str, *, first: bool) -> None:
     """Start the run's workflow here, or go on with the parts that an earlier worker left, all of them in this process.
 
-    `first`: nobody ever took it, so there is nothing to look for. DBOS gives each part a new owner's token; a stale owner
-    that still lives can record nothing from then on.
+    `first`: nobody ever had the run before, so it has no history.
+
+    DBOS gives each part a new owner's token; a stale owner that still lives can record nothing from then on.
     """
     known = None if first else DBOS.get_workflow_status(drive.run.id)
     check_version(drive, known)

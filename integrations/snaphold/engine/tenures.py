@@ -93,6 +93,15 @@ _LET_GO = sa.update(tenure).where(_IS_MINE).values(
 _PLAN = sa.select(tenure.c.plan).where(tenure.c.run == sa.bindparam("its_run"))
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A run that its tenant gives back; `again_in`: a waiting run is taken again after that time at the latest."""
+
+    taken: Taken
+    state: State
+    again_in: timedelta | None = None
+
+
 def milliseconds(moment: datetime) -> int:
     """Return a time as the tables hold it."""
     return round(moment.timestamp() * 1000)
@@ -112,11 +121,16 @@ def look(ledger: DatabaseLedger, by: str) -> tuple[bool, bool]:
     return bool(found.due), bool(found.called)
 
 
-def take_due(ledger: DatabaseLedger, by: str, most: int = 1) -> list[Taken]:
-    """Take up to `most` runs for the living worker `by`, those that were begun first, then the oldest."""
+def take_due(ledger: DatabaseLedger, by: str, most: int) -> list[Taken]:
+    """Take up to `most` runs for the living worker `by`, those first that were begun before, then the oldest.
+
+    All are taken in one transaction: every writer waits for its turn, and a worker with many runs would wait for each.
+    """
+
     with ledger.writing() as connection:
-        now = milliseconds(ledger.now(connection))
-        return [_take(ledger, connection, found, by) for found in connection.execute(_NEXT, {"now": now, "most": most}).all()]
+        moment = ledger.now(connection)
+        found = connection.execute(_NEXT, {"now": milliseconds(moment), "most": most}).all()
+        return _take(connection, found, by, moment)
 
 
 def take(ledger: DatabaseLedger, run: str, by: str) -> Taken:
@@ -129,19 +143,21 @@ def take(ledger: DatabaseLedger, run: str, by: str) -> Taken:
             raise BusyError(
                 f"{run} is being driven by the worker {found.worker}", "only one drives a run", "wait for it, or stop that worker"
             )
-        return _take(ledger, connection, found, by)
+        return _take(connection, [found], by, ledger.now(connection))[0]
 
 
-def _take(ledger: DatabaseLedger, connection: sa.Connection, found: Any, by: str) -> Taken:
+def _take(connection: sa.Connection, found: Sequence[Any], by: str, now: datetime) -> list[Taken]:
     """Take what was found under the write lock, so that it cannot have changed. RHEL 9's SQLite knows no RETURNING."""
-    run, fence = str(found.run), int(found.fence) + 1
-    now = ledger.now(connection)
+    if not found:
+        return []
     given = {"by": by, "now": milliseconds(now)}
     if connection.execute(_IS_ALIVE, given).first() is None:
-        raise _lost(run, by)
-    connection.execute(_TAKE, {**given, "its_run": run, "its_fence": fence})
-    note(connection, run, "run.take", {"worker": by, "fence": fence}, now)
-    return Taken(Tenant(run, fence), by, json.loads(found.plan))
+        raise _lost(found[0].run, by)
+    taken = [Taken(Tenant(row.run, row.fence + 1), by, json.loads(row.plan)) for row in found]
+    connection.execute(_TAKE, [{**given, "its_run": one.tenant.run, "its_fence": one.tenant.fence} for one in taken])
+    for one in taken:
+        note(connection, one.tenant.run, "run.take", {"worker": by, "fence": one.tenant.fence}, now)
+    return taken
 
 
 def hand_to_workers(ledger: DatabaseLedger, run: str) -> bool:
@@ -167,16 +183,30 @@ def _mine(taken: Taken) -> dict[str, Any]:
     return {"its_run": taken.tenant.run, "its_fence": taken.tenant.fence, "by": taken.worker}
 
 
+def taken_by(ledger: DatabaseLedger, by: str) -> list[Taken]:
+    """Return the runs that a worker has according to the table, without their plans."""
+    with ledger.looking() as connection:
+        rows = connection.execute(sa.select(tenure.c.run, tenure.c.fence).where(tenure.c.worker == by))
+        return [Taken(Tenant(row.run, row.fence), by, {}) for row in rows]
+
+
 def let_go(ledger: DatabaseLedger, taken: Taken, state: State, *, again_in: timedelta | None = None) -> bool:
     """Give a run back; return whether it was still this tenant's. What woke it meanwhile counts.
 
     `again_in`: a waiting run is taken again after that time at the latest.
     """
+    return let_go_all(ledger, [Ended(taken, state, again_in)]) == 1
+
+
+def let_go_all(ledger: DatabaseLedger, ended: Sequence[Ended]) -> int:
+    """Give runs back in one transaction, as `let_go` does; return how many were still those of their tenants."""
     with ledger.writing() as connection:
-        now = milliseconds(ledger.now(connection))
-        wake_at = None if again_in is None else now + round(again_in.total_seconds() * 1000)
-        given = {**_mine(taken), "its_state": state.value, "its_wake_at": wake_at, "now": now}
-        return connection.execute(_LET_GO, given).rowcount == 1
+        now, count = milliseconds(ledger.now(connection)), 0
+        for one in ended:
+            wake_at = None if one.again_in is None else now + round(one.again_in.total_seconds() * 1000)
+            given = {**_mine(one.taken), "its_state": one.state.value, "its_wake_at": wake_at, "now": now}
+            count += connection.execute(_LET_GO, given).rowcount
+        return count
 
 
 def wake(ledger: DatabaseLedger, run: str) -> None:

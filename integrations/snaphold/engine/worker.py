@@ -13,14 +13,14 @@ from typing import Any
 from snaphold import standing
 from snaphold.domain.authority import Approval, ApprovalState
 from snaphold.domain.people import Actor
-from snaphold.engine import tenures, workers
+from snaphold.engine import leaving, tenures, workers
 from snaphold.engine.drive import Drive
 from snaphold.engine.heartbeat import Heartbeat, pulse_of
 from snaphold.engine.local_workers import forget_lock, life_of
 from snaphold.engine.plan import check_plan, plan_from
 from snaphold.engine.run import Run, RunStatus, find_run
 from snaphold.engine.steps import Listener, nobody
-from snaphold.engine.tenures import State, Taken, WorkerState
+from snaphold.engine.tenures import Ended, State, Taken, WorkerState
 from snaphold.errors import NotAuthorisedError, SnapholdError
 from snaphold.runtime import Runtime
 from snaphold.secrets import redact
@@ -34,6 +34,8 @@ CENSUS_SECONDS = 15.0
 """So often a worker looks for parts of its runs that no thread drives."""
 AGAIN_IN = timedelta(seconds=10)
 """A run whose surroundings failed is taken again after so long."""
+OTHER_VERSION_AGAIN_IN = timedelta(minutes=5)
+"""So is a run of another version of the run engine: each take is an entry of the audit trail."""
 GRACE_SECONDS = 25.0
 ActorOf = Callable[[Run], Actor]
 
@@ -43,8 +45,8 @@ class Settings:
     """How a worker works. `only`: the one run that it drives, for a person who waits for it; else any."""
 
     at_once: int = AT_ONCE
-    take_together: int = 1
-    """So many runs are taken in one transaction. With several workers one at a time shares them out more evenly."""
+    take_together: int = AT_ONCE
+    """So many runs are taken in one transaction at most: the first of them waits until all are taken."""
     lease: timedelta = LEASE
     look_seconds: float = LOOK_SECONDS
     again_in: timedelta = AGAIN_IN
@@ -77,6 +79,7 @@ class Worker:
         self._actor_of = actor_of
         self._lost = lost
         self._held: dict[str, _Held] = {}
+        self._unwanted: list[tuple[Taken, State]] = []
         self._stopping = threading.Event()
         self._news = threading.Event()
         self._swept = 0.0
@@ -85,7 +88,7 @@ class Worker:
     @property
     def busy(self) -> bool:
         """Whether it still has runs; after `work` these are at a step that did not end in time."""
-        return bool(self._held)
+        return bool(self._held or self._unwanted)
 
     def stop(self) -> None:
         """Take no more runs, leave those that are driven at their next step, and end."""
@@ -110,7 +113,7 @@ class Worker:
                     ready()
                     self._loop()
                     self._leave_all()
-                    if not self._held:  # else it stays as it is, and the others take its runs when it is overdue
+                    if not self.busy:  # else it stays as it is, and the others take its runs when it is overdue
                         _try(lambda: workers.set_state(ledger, self.id, WorkerState.STOPPED))
                         forget_lock(ledger, self.id)
             finally:
@@ -129,6 +132,7 @@ class Worker:
             if time.monotonic() - self._counted >= self.settings.census_seconds:
                 self._counted = time.monotonic()
                 _try(self._attend)
+                _try(self._return_strays)
             self._news.wait(self.settings.look_seconds)  # a run that has ended makes room for the next at once
 
     def _look(self) -> None:
@@ -158,6 +162,14 @@ class Worker:
             log.warning("%s was driven by the lost worker %s; it goes on elsewhere", one.run, one.worker)
             shared.remove_queue(one.worker)
 
+    def _return_strays(self) -> None:
+        """Give back runs that are this worker's in the table only: the answer to the transaction that took them was lost."""
+        known = {*self._held, *(taken.tenant.run for taken, _ in self._unwanted)}
+        for taken in tenures.taken_by(self.runtime.ledger, self.id):
+            if taken.tenant.run not in known:
+                log.warning("%s was taken without this worker's knowing; it is given back", taken.tenant.run)
+                self._unwanted.append((taken, State.WANTED))
+
     def _attend(self) -> None:
         """Take up again every part of a run that is open and has had no thread here for two looks.
 
@@ -184,7 +196,7 @@ class Worker:
         try:
             drive = self._drive_of(taken)
             if drive is None:
-                self._give_back(taken, State.ENDED)
+                self._unwanted.append((taken, State.ENDED))
                 return
             self._held[run] = _Held(taken, drive)
             log.info("%s is driven here (fence %d)", run, taken.tenant.fence)
@@ -193,10 +205,13 @@ class Worker:
             self._held.pop(run, None)
             log.error("%s cannot be driven here: %s", run, redact(str(error)))
             if self.settings.only:
-                self._give_back(taken, State.LEFT)
+                tenures.let_go_all(self.runtime.ledger, [Ended(taken, State.LEFT)])
                 raise
+            if isinstance(error, leaving.OtherVersionError):  # a worker of that version may still be there
+                tenures.let_go(self.runtime.ledger, taken, State.WAITING, again_in=OTHER_VERSION_AGAIN_IN)
+                return
             parked = isinstance(error, NotAuthorisedError)
-            self._give_back(taken, State.LEFT if parked else State.WAITING)
+            self._unwanted.append((taken, State.LEFT if parked else State.WAITING))
 
     def _drive_of(self, taken: Taken) -> Drive | None:
         runtime = self.runtime
@@ -212,16 +227,25 @@ class Worker:
         return drive
 
     def _collect(self) -> None:
-        """Give back every run that has ended or was left."""
+        """Give back every run that has ended, was left, or could not be driven here."""
         from snaphold.engine import shared
 
-        for run, held in list(self._held.items()):
+        ended: dict[str, _Held] = {}
+        for run, held in self._held.items():
             if run not in held.drive.finished:
                 continue
             if held.drive.at_work.total():  # a branch is still at a step: nobody else may have the run before it has ended
                 held.drive.leaving.set()
                 continue
-            if _try(lambda held=held: self._give_back(held.taken, self._state_after(held))):
+            ended[run] = held
+
+        def give_back() -> None:
+            given = [*self._unwanted, *((held.taken, self._state_after(held)) for held in ended.values())]
+            tenures.let_go_all(self.runtime.ledger, [self._end_of(taken, state) for taken, state in given])
+
+        if (ended or self._unwanted) and _try(give_back):
+            self._unwanted.clear()
+            for run, held in ended.items():
                 shared.put_down(held.drive)
                 del self._held[run]
 
@@ -237,9 +261,8 @@ class Worker:
             return State.WAITING
         return State.WAITING if left.waiting and not held.called else State.WANTED
 
-    def _give_back(self, taken: Taken, state: State) -> None:
-        again_in = self._until_asked_again(taken) if state is State.WAITING else None
-        tenures.let_go(self.runtime.ledger, taken, state, again_in=again_in)
+    def _end_of(self, taken: Taken, state: State) -> Ended:
+        return Ended(taken, state, self._until_asked_again(taken) if state is State.WAITING else None)
 
     def _until_asked_again(self, taken: Taken) -> timedelta:
         """Return how long a waiting run can be let alone: until its next question runs out."""
@@ -258,7 +281,8 @@ class Worker:
             _try(lambda held=held: durable.leave(held.drive))
         _try(lambda: workers.set_state(self.runtime.ledger, self.id, WorkerState.STOPPING))
         deadline = time.monotonic() + GRACE_SECONDS
-        while self._held and time.monotonic() < deadline:
+        _try(self._return_strays)
+        while self.busy and time.monotonic() < deadline:
             self._collect()
             time.sleep(LOOK_SECONDS / 5)
         for held in self._held.values():

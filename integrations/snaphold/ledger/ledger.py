@@ -64,6 +64,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def find_claim(self, key: str) -> Any | None:
+        """Return what stands under an idempotency key; None when it was never claimed."""
+        ...
+
     def renew(self, claim: Claim, *, lease_seconds: float) -> None:
         """Give the claim a full lease from now. Raises BusyError when another owner has taken over."""
         ...

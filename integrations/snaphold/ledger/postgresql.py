@@ -45,7 +45,7 @@ class PostgresStore:
         self._url = parse_url(url)
         self._read_only = read_only
         self.place = self._url.render_as_string(hide_password=True)
-        options = {"lock_timeout": round(lock_seconds * 1000)}
+        options: dict[str, Any] = {"lock_timeout": round(lock_seconds * 1000)}
         self.engine = connect_to(self._url, CONNECTIONS, **options)
         self._looks = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # Who holds a turn needs a second connection to write: the two must not wait for each other.
@@ -146,7 +146,7 @@ def parse_url(text: str) -> sa.URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def connect_to(url: sa.URL, most: int, **settings: object) -> sa.Engine:
+def connect_to(url: sa.URL, most: int, *, application_name: str = "snaphold", **settings: object) -> sa.Engine:
     """Return an engine with at most `most` connections, each with our time limits and further server settings."""
     milliseconds = {"statement_timeout": STATEMENT_SECONDS, "idle_in_transaction_session_timeout": STATEMENT_SECONDS}
     given = {"search_path": SCHEMA, **{name: seconds * 1000 for name, seconds in milliseconds.items()}, **settings}
@@ -157,9 +157,12 @@ def connect_to(url: sa.URL, most: int, **settings: object) -> sa.Engine:
         "keepalives_interval": SILENCE_SECONDS // 4,
         "keepalives_count": 2,
         "tcp_user_timeout": SILENCE_SECONDS * 1000,
-        "application_name": "snaphold",
+        "application_name": application_name,
     }
-    engine = sa.create_engine(url, pool_size=most, max_overflow=0, pool_timeout=LOCK_SECONDS, connect_args=limits)
+    # The last one used is used next: few connections do most of the work, and have their statements prepared.
+    engine = sa.create_engine(
+        url, pool_size=most, max_overflow=0, pool_timeout=LOCK_SECONDS, pool_use_lifo=True, connect_args=limits
+    )
     _ping_after_rest(engine)
     return engine
 

@@ -97,7 +97,7 @@ def read_saying(connection: sa.Connection, model: type[Record], field: str, valu
     The database leaves out most of the others by their canonical text, which is far cheaper than to read them all.
     """
     columns = schema.register.c
-    mine = sa.and_(columns.kind == kind_of(model), _says(field, value))
+    mine = sa.and_(columns.kind == kind_of(model), says(field, value))
     rows = connection.execute(sa.select(columns.id, columns.body).where(mine).order_by(columns.created_by, columns.id))
     found = [_load(model, row.id, row.body) for row in rows]
     return [one for one in found if _said(one, field) == value]
@@ -129,7 +129,7 @@ def read_page(
     if incident is not None:
         wanted = wanted.where(columns.incident == incident)
     if saying is not None:
-        wanted = wanted.where(_says(*saying))
+        wanted = wanted.where(says(*saying))
     found: list[tuple[Record, Place]] = []
     while True:
         rows = connection.execute(wanted.where(_beyond(after)) if after is not None else wanted).all()
@@ -150,7 +150,7 @@ def _beyond(place: Place) -> sa.ColumnElement[bool]:
     return sa.or_(columns.created_by < sequence, sa.and_(columns.created_by == sequence, columns.id > id))
 
 
-def _says(field: str, value: str | None) -> sa.ColumnElement[bool]:
+def says(field: str, value: str | None) -> sa.ColumnElement[bool]:
     """Leaves out most records that do not say this, by their canonical text; the rest is up to who reads them."""
     return schema.register.c.body.contains(f"{canonical(field)}:{canonical(value)}", autoescape=True)
 

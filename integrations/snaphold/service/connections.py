@@ -101,13 +101,18 @@ class PatientProtocol(H11Protocol):
 
     @property
     def wait(self) -> Wait | None:
-        """What the client has to do next; None when it is our turn."""
+        """What the client has to do next; None when it is our turn, or the connection is gone."""
+        try:
+            unsent, closing = self.transport.get_write_buffer_size(), self.transport.is_closing()
+        except AttributeError:  # TLS of Python 3.10 between the loss of a connection and the word of it to us
+            return None
         cycle: Any = self.cycle  # None before the first request
-        if self.transport.get_write_buffer_size() > 0 and (self.flow.write_paused or cycle is None or cycle.response_complete):
+        ours: bool = cycle is not None and not cycle.response_complete
+        if unsent > 0 and (self.flow.write_paused or not ours):
             return Wait.READING
-        if self.transport.is_closing():
+        if closing:
             return Wait.GOODBYE
-        if cycle is None or cycle.response_complete:
+        if cycle is None or not ours:
             return Wait.HEAD
         return Wait.BODY if cycle.more_body and not cycle.response_started else None
 

@@ -11,10 +11,12 @@ import pytest
 from snaphold.domain.authority import Approval, ApprovalState, Hold
 from snaphold.domain.incident import Incident
 from snaphold.domain.people import Actor
+from snaphold.domain.value import Value
 from snaphold.engine.run import Run, RunStatus
 from snaphold.incident_register import remember_incident
 from snaphold.ledger.entry import Event, NewEntry
 from snaphold.runtime import Runtime
+from snaphold.service.pages import views
 from snaphold.service.tokens import create_token
 from support.incident_facts import HOSTILE, a_restore_point, an_incident
 from support.ledgers import NOW
@@ -144,6 +146,41 @@ def test_long_lists_come_in_pages(lab: ServiceLab) -> None:
     assert "RP-files-01-0000003b" in first
     assert "RP-files-01-0a1b2c3d" in second
     assert browser.get("/ui/restore-points?page=0").status == 422
+
+
+def test_a_run_of_very_many_steps_shows_the_first_and_the_newest_and_says_so(
+    lab: ServiceLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "FIRST_ENTRIES", 1)
+    monkeypatch.setattr(views, "LAST_ENTRIES", 4)
+    for number in range(9):
+        for event, outcome in ((Event.INTENT, ""), (Event.OUTCOME, "succeeded")):
+            key = f"INC-1/ransomware-response.back_up.start/asset-{number}/1"
+            run = "RUN-INC-1-00000000"
+            entry = NewEntry(
+                event=event, actor="ana", incident="INC-1", run=run, action="backup.start", key=key, outcome=outcome
+            )  # fmt: skip
+            lab.runtime.ledger.append(entry)
+    text = Browser(lab).sign_in().text("/ui/runs/RUN-INC-1-00000000")
+    assert "The run has 19 entries in the audit trail; 14 between" in text
+    assert ["asset-7" in text, "asset-8" in text, "asset-6" in text, "files-01" in text] == [True, True, False, True]
+
+
+def test_an_incident_with_very_many_restore_points_and_holds_says_how_many_are_left_out(
+    lab: ServiceLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "MOST_OF_ONE", 3)
+    (hold,) = lab.runtime.ledger.records(Hold)
+    more: list[Value] = []
+    for number in range(5):
+        more.append(a_restore_point().model_copy(update={"id": f"RP-files-01-{number:08x}"}))
+        more.append(hold.model_copy(update={"id": f"HOLD-2{number}"}))
+    more.append(hold.model_copy(update={"id": "HOLD-3", "released_at": NOW}))
+    lab.runtime.ledger.append(NewEntry(event=Event.SERVICE, actor="ana", incident="INC-1", action="test.fill"), more)
+    text = Browser(lab).sign_in().text("/ui/incidents/INC-1")
+    assert text.count("3 more are not shown here") == 2
+    assert "GET /v1/registers/holds?incident=INC-1" in text
+    assert "HOLD-3" not in text
 
 
 def test_events_need_a_session_and_end_with_the_service(lab: ServiceLab) -> None:

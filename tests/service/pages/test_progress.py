@@ -52,6 +52,12 @@ def test_a_question_that_is_asked_again_and_again_stands_once_for_each_item() ->
     assert [(step.path, step.subject) for step in read_progress(asked)] == [("back_up.start", "a"), ("back_up.start", "b")]
 
 
+def test_a_step_of_which_only_the_end_was_read_is_left_out_when_entries_are_missing() -> None:
+    ended = [entry("outcome", "back_up.start", "a", "succeeded"), entry("intent", "back_up.start", "b")]
+    assert [step.subject for step in read_progress(ended)] == ["a", "b"]
+    assert [step.subject for step in read_progress(ended, whole=False)] == ["b"]
+
+
 def test_what_happens_inside_a_called_playbook_shows_at_the_call_and_the_gravest_counts() -> None:
     progress = read_progress(
         [

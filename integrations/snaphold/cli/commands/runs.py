@@ -13,8 +13,11 @@ from snaphold.errors import EXIT_DONE
 
 if TYPE_CHECKING:
     from snaphold.config import Configuration
-    from snaphold.engine.run import Run
+    from snaphold.engine.run import Run, StepLine
     from snaphold.ledger.ledger import Ledger
+
+
+LONGEST_CELL = 300
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,10 +96,7 @@ def _show(configuration: Configuration, ledger: Ledger | None, id: str, writer: 
     ]  # fmt: skip
     text = details([(name, value) for name, value in shown if value])
     if run.steps:
-        rows = [
-            (line.step, line.item, writer.mark(line.outcome), f"{line.seconds:.1f}", line.detail or "; ".join(line.findings))
-            for line in run.steps
-        ]
+        rows = [(line.step, line.item, writer.mark(line.outcome), f"{line.seconds:.1f}", _brief(line)) for line in run.steps]
         text += "\n\n" + table(("step", "item", "outcome", "seconds", "detail"), rows)
     waiting = [one for one in approvals if one.state is ApprovalState.WAITING and not run.has_ended]
     for one in waiting:
@@ -122,6 +122,12 @@ def _is_shared(ledger: Ledger, run: str) -> bool:
     from snaphold.ledger.database import DatabaseLedger
 
     return isinstance(ledger, DatabaseLedger) and is_shared(ledger, run)
+
+
+def _brief(line: StepLine) -> str:
+    """Return what a line says, cut: a step on thousands of assets may have thousands of findings (--json has all)."""
+    text = line.detail or "; ".join(line.findings)
+    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}... ({len(line.findings)} findings)"
 
 
 def _cancel(arguments: argparse.Namespace, writer: Writer) -> int:

@@ -39,8 +39,11 @@ class StepProgress:
     ended_at: datetime | None
 
 
-def read_progress(entries: Iterable[Mapping[str, Any]]) -> list[StepProgress]:
-    """Return the steps of a run in the order in which they began; a step that asks again and again stands once."""
+def read_progress(entries: Iterable[Mapping[str, Any]], *, whole: bool = True) -> list[StepProgress]:
+    """Return the steps of a run in the order in which they began; a step that asks again and again stands once.
+
+    Unless `whole`, entries are missing in between: a step of which only the end is there is left out.
+    """
     found: dict[tuple[str, str, str], StepProgress] = {}
     for entry in entries:
         event, parts = entry["event"], entry["key"].split("/")
@@ -51,6 +54,8 @@ def read_progress(entries: Iterable[Mapping[str, Any]]) -> list[StepProgress]:
         subject = parts[2] if parts[2] != "-" else item.rstrip("]").rpartition("+")[2]
         place = (path, entry["action"], subject)
         before = found.get(place)
+        if event == Event.OUTCOME.value and before is None and not whole:
+            continue
         if event == Event.OUTCOME.value:
             began = before.began_at if before else at
             found[place] = StepProgress(path, entry["action"], subject, entry["outcome"], began, at)
@@ -82,7 +87,7 @@ def states_of_nodes(
         waiting = approval.state is ApprovalState.WAITING
         if not (waiting and run.has_ended):
             mark(approval.step, approval.state.value)
+    # Of an ended run the lines say it all; while it runs, there are none.
     for line in run.steps:
-        if line.what in ("approve", "call", "stop"):
-            mark(line.step, line.outcome)
+        mark(line.step, line.outcome)
     return states

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from snaphold.doctor import STATE_FILE
 from snaphold.domain.authority import Approval, ApprovalState, EvidenceRecord, Hold
@@ -15,6 +15,9 @@ from snaphold.domain.retention import Retention
 from snaphold.engine.approvals import may_decide
 from snaphold.engine.run import Run, find_run
 from snaphold.errors import InputError, SnapholdError
+from snaphold.ledger.database import DatabaseLedger
+from snaphold.ledger.glance import count_records, edges_of_run, newest_of_run, records_about
+from snaphold.ledger.ledger import Record
 from snaphold.report.clocks import SlaClock
 from snaphold.report.measures import Measures
 from snaphold.runtime import Runtime
@@ -29,7 +32,21 @@ from snaphold.targets.flow import NodeKind, build_flow
 
 ROWS = 50
 """Rows of a page of a register."""
+MOST_OF_ONE = 100
+"""Records of one kind on the page of one incident."""
+FIRST_ENTRIES, LAST_ENTRIES = 200, 800
+"""Of a run with more entries in the audit trail the page shows the steps of these."""
+LATE = ("missed", "overdue")
 BOARD_DAYS = 30
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Excerpt(Generic[Item]):
+    """What is shown of a list, and how many are not."""
+
+    shown: list[Item]
+    more: int
 
 
 @dataclass(frozen=True)
@@ -66,13 +83,29 @@ def incident_page(caller: Caller, id: str, clocks: tuple[SlaClock, ...]) -> dict
         raise RequestError(404, f"there is no incident {id[:128]!r}", "nobody has told this service of it")
     return {
         "incident": record.declared,
-        "clocks": [clock for clock in clocks if clock.incident == id],
+        "most": MOST_OF_ONE,
+        "clocks": _gravest([clock for clock in clocks if clock.incident == id]),
         "runs": ledger.records(Run, id),
-        "points": ledger.records(RestorePoint, id),
-        "evidence": ledger.records(EvidenceRecord, id),
-        "holds": [hold for hold in ledger.records(Hold, id) if hold.released_at is None],
-        "approvals": ledger.records(Approval, id),
+        "points": _newest(ledger, RestorePoint, id),
+        "evidence": _newest(ledger, EvidenceRecord, id),
+        "holds": _newest(ledger, Hold, id, ("released_at", None)),
+        "approvals": _newest(ledger, Approval, id),
     }
+
+
+def _newest(
+    ledger: DatabaseLedger, model: type[Record], incident: str, saying: tuple[str, str | None] | None = None
+) -> Excerpt[Record]:
+    """Return the newest records of an incident, oldest first, and how many are not among them."""
+    found, more = ledger.page(model, incident, MOST_OF_ONE, None, saying)
+    return Excerpt(found[::-1], count_records(ledger, model, incident, saying) - len(found) if more else 0)
+
+
+def _gravest(clocks: list[SlaClock]) -> Excerpt[SlaClock]:
+    """Return the clocks of an incident; of very many those that are late come first."""
+    if len(clocks) > MOST_OF_ONE:
+        clocks = sorted(clocks, key=lambda clock: clock.state.value not in LATE)
+    return Excerpt(clocks[:MOST_OF_ONE], max(0, len(clocks) - MOST_OF_ONE))
 
 
 def run_page(caller: Caller, id: str) -> dict[str, Any]:
@@ -82,10 +115,15 @@ def run_page(caller: Caller, id: str) -> dict[str, Any]:
         run = find_run(runtime.ledger, id)
     except InputError as error:
         raise RequestError(404, error.what, error.why) from error
-    progress = read_progress(runtime.ledger.each_stored(run=id))
+    edges = edges_of_run(runtime.ledger, id, FIRST_ENTRIES, LAST_ENTRIES)
+    progress = read_progress(edges.entries, whole=edges.are_all)
     approvals = [one for one in runtime.ledger.records(Approval, run.incident) if one.run == id]
     picture, why = _picture(runtime, run, progress, approvals)
-    return {"run": run, "progress": progress, "approvals": approvals, "picture": picture, "no_picture": why}
+    left_out = edges.total - len(edges.entries)
+    return {
+        "run": run, "progress": progress, "approvals": approvals, "picture": picture, "no_picture": why, "entries": edges.total,
+        "left_out": left_out,
+    }  # fmt: skip
 
 
 def _picture(runtime: Runtime, run: Run, progress: list[StepProgress], approvals: list[Approval]) -> tuple[str, str]:
@@ -141,9 +179,10 @@ def restore_points_page(caller: Caller, page: int) -> dict[str, Any]:
     """Return restore points with their holds and what keeps them."""
     sheet = sheet_of(caller.runtime, RestorePoint, page)
     holds: dict[str, list[Hold]] = {}
-    for hold in caller.runtime.ledger.saying(Hold, "released_at", None):
+    shown = [point.id for point in sheet.records]
+    for hold in records_about(caller.runtime.ledger, Hold, "subject", shown, ("released_at", None)):
         holds.setdefault(hold.subject, []).append(hold)
-    kept = caller.runtime.ledger.some(Retention, [point.id for point in sheet.records])
+    kept = caller.runtime.ledger.some(Retention, shown)
     return {"sheet": sheet, "holds": holds, "kept": kept}
 
 
@@ -174,7 +213,7 @@ def integrations_page(caller: Caller) -> dict[str, Any]:
 
 def board_page(measures: Measures, age: timedelta) -> dict[str, Any]:
     """Return the executive board: the measures of the last days, and how old they are."""
-    late = sorted((one for one in measures.clocks if one.state.value in ("missed", "overdue")), key=lambda one: -one.seconds)
+    late = sorted((one for one in measures.clocks if one.state.value in LATE), key=lambda one: -one.seconds)
     most = max((point.bytes for point in measures.growth), default=0) or 1
     points = [
         (index * 600 / max(1, len(measures.growth) - 1), 110 - 100 * point.bytes / most)
@@ -191,13 +230,8 @@ def board_period(now: datetime) -> tuple[datetime, datetime]:
 
 
 def signature_of(caller: Caller, id: str) -> str:
-    """Return a text that changes when anything about a run changes."""
-    ledger = caller.runtime.ledger
-    run = ledger.record(Run, id)
-    last = 0
-    for entry in ledger.each_stored(run=id):
-        last = entry["sequence"]
-    return json.dumps([run.status.value if run else "", last])
+    """Return a text that changes when anything about a run changes: each change of it is an entry of the audit trail."""
+    return str(newest_of_run(caller.runtime.ledger, id))
 
 
 def _waiting(runtime: Runtime) -> list[Approval]:
