@@ -35,6 +35,8 @@ LEASE = timedelta(seconds=60)
 """Only for a process that hangs: the death of one is seen at once."""
 QUIET = "--quiet"
 _CALLS_AT_ONCE = 4096
+_TO_THE_SERVICE = 1
+"""The descriptor of the pipe on which the service hears that this process works."""
 log = logging.getLogger(__name__)
 
 
@@ -80,7 +82,7 @@ def _listen(worker: Worker) -> None:
 
 
 def _say_ready() -> None:
-    os.write(sys.stdout.fileno(), b"working\n")
+    os.write(_TO_THE_SERVICE, b"working\n")
 
 
 if __name__ == "__main__":
