@@ -79,7 +79,7 @@ class Worker:
         self._actor_of = actor_of
         self._lost = lost
         self._held: dict[str, _Held] = {}
-        self._unwanted: list[tuple[Taken, State]] = []
+        self._unwanted: list[Ended] = []
         self._stopping = threading.Event()
         self._news = threading.Event()
         self._swept = 0.0
@@ -164,11 +164,11 @@ class Worker:
 
     def _return_strays(self) -> None:
         """Give back runs that are this worker's in the table only: the answer to the transaction that took them was lost."""
-        known = {*self._held, *(taken.tenant.run for taken, _ in self._unwanted)}
+        known = {*self._held, *(one.taken.tenant.run for one in self._unwanted)}
         for taken in tenures.taken_by(self.runtime.ledger, self.id):
             if taken.tenant.run not in known:
                 log.warning("%s was taken without this worker's knowing; it is given back", taken.tenant.run)
-                self._unwanted.append((taken, State.WANTED))
+                self._unwanted.append(Ended(taken, State.WANTED))
 
     def _attend(self) -> None:
         """Take up again every part of a run that is open and has had no thread here for two looks.
@@ -196,7 +196,7 @@ class Worker:
         try:
             drive = self._drive_of(taken)
             if drive is None:
-                self._unwanted.append((taken, State.ENDED))
+                self._unwanted.append(Ended(taken, State.ENDED))
                 return
             self._held[run] = _Held(taken, drive)
             log.info("%s is driven here (fence %d)", run, taken.tenant.fence)
@@ -207,11 +207,10 @@ class Worker:
             if self.settings.only:
                 tenures.let_go_all(self.runtime.ledger, [Ended(taken, State.LEFT)])
                 raise
-            if isinstance(error, leaving.OtherVersionError):  # a worker of that version may still be there
-                tenures.let_go(self.runtime.ledger, taken, State.WAITING, again_in=OTHER_VERSION_AGAIN_IN)
-                return
-            parked = isinstance(error, NotAuthorisedError)
-            self._unwanted.append((taken, State.LEFT if parked else State.WAITING))
+            state = State.LEFT if isinstance(error, NotAuthorisedError) else State.WAITING
+            # A worker of another version may still be there.
+            again_in = OTHER_VERSION_AGAIN_IN if isinstance(error, leaving.OtherVersionError) else None
+            self._unwanted.append(Ended(taken, state, again_in))
 
     def _drive_of(self, taken: Taken) -> Drive | None:
         runtime = self.runtime
@@ -240,8 +239,8 @@ class Worker:
             ended[run] = held
 
         def give_back() -> None:
-            given = [*self._unwanted, *((held.taken, self._state_after(held)) for held in ended.values())]
-            tenures.let_go_all(self.runtime.ledger, [self._end_of(taken, state) for taken, state in given])
+            given = [*self._unwanted, *(Ended(held.taken, self._state_after(held)) for held in ended.values())]
+            tenures.let_go_all(self.runtime.ledger, [self._timed(one) for one in given])
 
         if (ended or self._unwanted) and _try(give_back):
             self._unwanted.clear()
@@ -261,8 +260,11 @@ class Worker:
             return State.WAITING
         return State.WAITING if left.waiting and not held.called else State.WANTED
 
-    def _end_of(self, taken: Taken, state: State) -> Ended:
-        return Ended(taken, state, self._until_asked_again(taken) if state is State.WAITING else None)
+    def _timed(self, ended: Ended) -> Ended:
+        """Return it with the time after which a waiting run is taken again, unless it says one."""
+        if ended.state is not State.WAITING or ended.again_in is not None:
+            return ended
+        return replace(ended, again_in=self._until_asked_again(ended.taken))
 
     def _until_asked_again(self, taken: Taken) -> timedelta:
         """Return how long a waiting run can be let alone: until its next question runs out."""
