@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from snaphold.domain.incident import IncidentRecord
+from snaphold.domain.people import Actor
 from snaphold.errors import SnapholdError
 from snaphold.execute import execute
 from snaphold.runtime import Runtime
@@ -78,21 +79,25 @@ class Keeper:
 
     def _catch_up(self) -> None:
         """Look at the cases that are owed a look, in the name of whom the configuration says."""
-        configuration, now = self.runtime.configuration, self.runtime.clock.now()
-        person = configuration.service.follows_cases_as
-        hook = next((one for one in configuration.webhooks if one.integration is not None), None)
-        if (person is None and hook is None) or (self._cases_seen is not None and now - self._cases_seen < CASES_EVERY):
+        now = self.runtime.clock.now()
+        if self._cases_seen is not None and now - self._cases_seen < CASES_EVERY:
+            return
+        self._cases_seen = now
+        actor = self._follower()
+        if actor is None:
             return
         from snaphold.case_loop import catch_up
 
-        self._cases_seen = now
-        if person is not None:
-            actor = actor_of_person(configuration, person, LOGIN)
-        else:
-            assert hook is not None  # noqa: S101  one of the two is there
-            actor = actor_of_webhook(configuration, hook.name)
         acting = replace(self.runtime, actor=actor)
         catch_up(acting, on_error=lambda case, error: log.error("the case %s: %s", case, error))
+
+    def _follower(self) -> Actor | None:
+        """Return in whose name cases are followed: a configured person, else who stands behind a webhook, else nobody."""
+        configuration = self.runtime.configuration
+        if configuration.service.follows_cases_as is not None:
+            return actor_of_person(configuration, configuration.service.follows_cases_as, LOGIN)
+        hook = next((one for one in configuration.webhooks if one.integration is not None), None)
+        return None if hook is None else actor_of_webhook(configuration, hook.name)
 
     def _extra(self, schedule: TightenedSchedule) -> None:
         actor = actor_of_person(self.runtime.configuration, schedule.last_by, LOGIN)
