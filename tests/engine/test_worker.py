@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,16 @@ from snaphold.engine.durable import DurableSteps
 from snaphold.engine.run import Run, RunStatus, find_run, is_driven
 from snaphold.engine.shared_runs import drive_here, register_run
 from snaphold.engine.tenures import State
-from snaphold.engine.worker import Settings, Worker
+from snaphold.engine.worker import Worker
 from snaphold.errors import BusyError, InputError, LedgerError, NotAuthorisedError
 from snaphold.ledger.schema import tenure
 from snaphold.runtime import Runtime
+from support import worker_here
 from support.postgres import Postgres
 from support.run_lab import World, make_world, outcomes, plan_of
+from support.worker_here import until
 
 pytestmark = pytest.mark.slow
-LONGEST_SECONDS = 120.0
-LONG_LEASE = timedelta(minutes=5)
-"""Nothing here is about being late, and a busy machine must not make it so."""
 GATE = """steps:
   - {id: before, do: lab.start}
   - {id: gate, approve: {ask: "Do it?", from: group/managers, within: 10m}}
@@ -74,32 +72,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     return make_world(tmp_path, monkeypatch, database="env:SNAPHOLD_TEST_DATABASE")
 
 
-def until(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LONGEST_SECONDS
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-
-
-def never(why: str) -> None:
-    """A worker here is never lost."""
-    raise AssertionError(why)
-
-
-@contextmanager
-def working(world: World, actor_of: Callable[[Run], Actor] | None = None) -> Generator[Worker, None, None]:
-    """Have a worker work for the length of the block."""
-    runtime = world.runtime()
-    settings = Settings(lease=LONG_LEASE, look_seconds=0.05, again_in=timedelta(seconds=1), census_seconds=0.5)
-    worker = Worker(runtime, actor_of or (lambda _: runtime.actor), settings, never)
-    thread = threading.Thread(target=worker.work)
-    thread.start()
-    try:
-        yield worker
-    finally:
-        worker.stop()
-        thread.join(LONGEST_SECONDS)
-        assert not thread.is_alive()
+def working(world: World, actor_of: Callable[[Run], Actor] | None = None) -> AbstractContextManager[Worker]:
+    return worker_here.working(world.runtime(), actor_of)
 
 
 def state(runtime: Runtime, run: str) -> str:

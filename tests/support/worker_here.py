@@ -10,6 +10,8 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from snaphold.domain.people import Actor
+from snaphold.engine.run import Run
 from snaphold.engine.worker import Settings, Worker
 from snaphold.ledger.schema import tenure
 from snaphold.runtime import Runtime
@@ -32,10 +34,10 @@ def _never(why: str) -> None:
 
 
 @contextmanager
-def working(runtime: Runtime) -> Generator[Worker, None, None]:
-    """Have a worker work for the length of the block."""
-    settings = Settings(lease=LONG_LEASE, look_seconds=0.05, again_in=timedelta(seconds=1))
-    worker = Worker(runtime, lambda _: runtime.actor, settings, _never)
+def working(runtime: Runtime, actor_of: Callable[[Run], Actor] | None = None) -> Generator[Worker, None, None]:
+    """Have a worker work for the length of the block; runs act in the runtime's name unless `actor_of` says another."""
+    settings = Settings(lease=LONG_LEASE, look_seconds=0.05, again_in=timedelta(seconds=1), census_seconds=0.5)
+    worker = Worker(runtime, actor_of or (lambda _: runtime.actor), settings, _never)
     thread = threading.Thread(target=worker.work)
     thread.start()
     try:
