@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,6 +24,7 @@ from snaphold.demo.share import files_of, fill_share
 from snaphold.demo.writer import OPENING_TOTAL, count_transfers, create_database, running_writer
 from snaphold.errors import InputError
 from snaphold.runtime import load_incident
+from support.waiting import has_ended, wait_for
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=timezone.utc)
 
@@ -105,19 +105,3 @@ def test_the_application_ends_when_the_demonstration_is_killed(tmp_path: Path) -
         wait_for(lambda: count_transfers(database) > 0)
         os.kill(parent.pid, signal.SIGKILL)
     wait_for(lambda: has_ended(writer))
-
-
-def has_ended(process: int) -> bool:
-    """Return whether a process has ended (one that nobody has waited for counts as ended)."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
-    """Wait until the condition holds; fail after some seconds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -9,6 +9,7 @@ import pytest
 from snaphold.errors import MissingToolError, SnapholdError, StorageError, TimedOutError
 from snaphold.hosts import local
 from snaphold.hosts.local import run_command
+from support.waiting import has_ended, wait_for
 
 
 def test_output_and_code_come_back() -> None:
@@ -67,11 +68,22 @@ def test_a_missing_program_is_named() -> None:
 def test_the_whole_group_ends_at_the_deadline_not_only_the_child(tmp_path: Path) -> None:
     note = tmp_path / "grandchild"
     with pytest.raises(TimedOutError) as caught:
-        run_command(["sh", "-c", f"sleep 60 & echo $! > {note}; wait"], timeout=3)
+        run_command(["sh", "-c", f"sleep 600 & echo $! > {note}; wait"], timeout=3)
     assert caught.value.exit_code == 6
     grandchild = int(note.read_text())
-    state = Path(f"/proc/{grandchild}/stat")
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    wait_for(lambda: has_ended(grandchild))
+
+
+def test_a_killed_child_that_the_system_does_not_let_go_is_told_as_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that waits for a dead disk ends only when the disk answers: the kill is asked for, and nobody waits for ever."""
+    monkeypatch.setattr(local, "_KILL_GRACE_SECONDS", 0.1)
+
+    def unheard(_group: int, _signal: int) -> None:
+        pass
+
+    monkeypatch.setattr(os, "killpg", unheard)
+    with pytest.raises(TimedOutError, match="was killed"):
+        run_command(["sleep", "2"], timeout=0.1)
 
 
 def test_a_child_that_prints_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
