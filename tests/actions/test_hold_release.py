@@ -73,7 +73,9 @@ def test_a_storage_that_fails_goes_on_holding_and_is_asked_again(estate: KeptEst
 
 def test_an_engine_without_holds_has_nothing_to_let_go(estate: KeptEstate) -> None:
     estate.engine.unsupported = {Verb.HOLD}
-    (hold,) = placed(estate, "a court", FILES)
+    result = estate.use("hold.place", {"subjects": [FILES], "reason": "a court"})
+    (hold,) = result.holds
+    assert result.findings == [f"{FILES} is held in the register only: it knows no such thing"], "who places it is told"
     estate.grant("hold.release")
     assert estate.use("hold.release", {"holds": [hold], "reason": "done"}).outcome is Outcome.SUCCEEDED
     assert "let_go" not in estate.engine.calls
@@ -82,7 +84,9 @@ def test_an_engine_without_holds_has_nothing_to_let_go(estate: KeptEstate) -> No
 def test_a_hold_on_evidence_is_released_and_a_custody_log_out_of_reach_is_said(estate: KeptEstate) -> None:
     result = estate.use("hold.place", {"subjects": [EVIDENCE], "reason": "a court"})
     assert result.outcome is Outcome.SUCCEEDED
-    assert result.findings[0].startswith(f"{EVIDENCE}: its chain of custody does not show this yet (hold_placed): ")
+    in_register, custody = result.findings
+    assert in_register == f"{EVIDENCE} is held in the register only: the package's folder is read-only"
+    assert custody.startswith(f"{EVIDENCE}: its chain of custody does not show this yet (hold_placed): ")
     estate.grant("hold.release")
     released = estate.use("hold.release", {"holds": result.holds, "reason": "done"})
     assert released.free == [EVIDENCE]

@@ -49,7 +49,8 @@ class HoldsPlaced(Result):
 def place(request: PlaceHold, context: Context) -> HoldsPlaced:
     """Hold restore points and evidence: in the register always, and in the storage where its engine can.
 
-    The same subject may have several holds for different reasons; the same reason places no second one.
+    The same subject may have several holds for different reasons; the same reason places no second one. Findings name what
+    no storage enforces; the outcome is `partial` where a storage that could hold has failed to.
     """
     from snaphold.evidence.custody_record import CustodyEvent
     from snaphold.evidence.later_custody import record_custody
@@ -74,9 +75,9 @@ def place(request: PlaceHold, context: Context) -> HoldsPlaced:
         hold_id = _hold_id(context.incident.id, subject.id, request.reason, len(mine))
         others = {hold.id for hold in on_subject if hold.released_at is None}
         enforced_by, fault = _enforce(subject, hold_id, others, context)
-        if fault:
-            weakened = True
-            findings.append(f"{subject.id} is held in the register only: {fault}")
+        weakened = weakened or bool(fault)
+        if enforced_by.startswith(REGISTER_ONLY):
+            findings.append(f"{subject.id} is held in the {enforced_by}")
         context.stage(
             Hold(
                 id=hold_id,
