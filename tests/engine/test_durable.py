@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from snaphold.domain.authority import Approval, ApprovalState, Grant
 from snaphold.engine import durable
 from snaphold.engine.drive import Drive
 from snaphold.engine.driver import cancel_run, resume_run, start_run
-from snaphold.engine.durable import DurableSteps, file_engine
+from snaphold.engine.durable import DurableSteps
 from snaphold.engine.locks import sole_driver
 from snaphold.engine.plan import plan_path
 from snaphold.engine.run import Reason, Run, RunStatus, driver_lock
@@ -387,13 +386,6 @@ def test_a_long_job_does_not_flood_the_audit_trail(world: World, monkeypatch: py
     assert [(entry.event, entry.detail.get("asked")) for entry in asked] == [
         (Event.INTENT, None), (Event.OUTCOME, None), (Event.OUTCOME, 6),
     ]  # fmt: skip
-
-
-def test_the_run_engine_has_its_clock_also_on_an_old_sqlite(tmp_path: Path) -> None:
-    with file_engine(tmp_path / "run.sqlite").connect() as connection:
-        now, nothing = connection.exec_driver_sql("select unixepoch('subsec'), unixepoch('gibberish')").one()
-    assert abs(now - time.time()) < 5, "DBOS writes its times with this on Python 3.12 and newer; SQLite has it from 3.42"
-    assert nothing is None
 
 
 @pytest.mark.parametrize("at_once", ["1", "2"])

@@ -8,8 +8,6 @@ their steps in the order of chance, and a queue polls once a second (docs/refere
 from __future__ import annotations
 
 import logging
-import os
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -19,9 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowHandle, WorkflowStatus
-from sqlalchemy.event import listen
 
 from snaphold.clock import parse_time
 from snaphold.config import Configuration
@@ -39,6 +35,7 @@ from snaphold.engine.recorded import (
     result_to,
 )
 from snaphold.engine.run import Reason, runs_folder
+from snaphold.engine.run_file import file_engine
 from snaphold.engine.steps import Act, Answer, Branch, BranchResult, Gate, RunBranch, StepEvent, Tick
 from snaphold.errors import LedgerError
 from snaphold.ledger.entry import digest
@@ -51,8 +48,6 @@ LONGEST_RECEIVE_SECONDS = 30.0
 NOTICE_SECONDS = 0.1
 RESULT_POLL_SECONDS = 0.02
 LONGEST_SETTLE_SECONDS = 10.0
-BUSY_MILLISECONDS = 30_000
-SQLITE_WITH_SUBSEC = (3, 42, 0)
 _TERMINAL = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _OPEN = ["PENDING", "ENQUEUED"]
 drives: dict[str, Drive] = {}
@@ -358,32 +353,6 @@ def _step(name: str, work: Callable[[], Recorded]) -> tuple[Recorded, bool]:
 def _receive(seconds: float) -> None:
     """Wait so long at most, or until somebody sends a wake-up call."""
     DBOS.recv(WAKE, timeout_seconds=min(max(seconds, 0.0), LONGEST_RECEIVE_SECONDS))
-
-
-def file_engine(path: Path, most: int = 5) -> sa.Engine:
-    """Return an engine of our own: DBOS's has no write-ahead log, and is twenty times slower. `most` connections are kept."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    seconds = BUSY_MILLISECONDS / 1000
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": seconds}, pool_size=most, pool_timeout=seconds)
-
-    def tune(connection: Any, _record: Any) -> None:
-        connection.isolation_level = "IMMEDIATE"
-        if sqlite3.sqlite_version_info < SQLITE_WITH_SUBSEC:
-            connection.create_function("unixepoch", 1, _unix_seconds)
-        # NORMAL may lose the last steps in a power cut. They run again then, and the ledger, which is FULL, has them.
-        for pragma in ("journal_mode=wal", "synchronous=normal", f"busy_timeout={BUSY_MILLISECONDS}", "foreign_keys=on"):
-            connection.execute(f"pragma {pragma}")
-
-    listen(engine, "connect", tune)
-    return engine
-
-
-def _unix_seconds(modifier: str) -> float | None:
-    """Answer `unixepoch('subsec')`, with which DBOS writes its times on Python 3.12 and newer, for an older SQLite.
-
-    RHEL 9 joins Python 3.12 with SQLite 3.34, which answers NULL where DBOS needs a time.
-    """
-    return time.time() if modifier == "subsec" else None
 
 
 def log_to(path: Path) -> logging.Handler:

@@ -17,13 +17,13 @@ from snaphold.engine.durable import (
     NOTICE_SECONDS,
     check_version,
     drives,
-    file_engine,
     log_to,
     open_parts,
     run_workflow,
 )
 from snaphold.engine.locks import exclusively
 from snaphold.engine.run import runs_folder
+from snaphold.engine.run_file import file_engine
 from snaphold.errors import SnapholdError
 from snaphold.ledger.postgresql import connect_to, parse_url
 
