@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +61,7 @@ def test_a_descriptor_that_is_kept_open_reaches_the_child(tmp_path: Path) -> Non
 
 def test_a_child_that_hangs_is_killed_at_the_deadline() -> None:
     with pytest.raises(TimedOutError, match="sleep"):
-        run_command(["sleep", "60"], timeout=0.1)
+        run_command(["sleep", "600"], timeout=0.1)
 
 
 def test_a_missing_program_is_named() -> None:
@@ -65,10 +69,19 @@ def test_a_missing_program_is_named() -> None:
         run_command(["no-such-program"])
 
 
-def test_the_whole_group_ends_at_the_deadline_not_only_the_child(tmp_path: Path) -> None:
+def test_the_whole_group_ends_at_the_deadline_not_only_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     note = tmp_path / "grandchild"
+    start = local._start
+
+    def start_both(*given: Any, **named: Any) -> subprocess.Popen[bytes]:
+        """Let the time count once the grandchild is there: a busy machine may need longer for it than the deadline."""
+        child = start(*given, **named)
+        wait_for(lambda: note.exists() and note.read_text().endswith("\n"))
+        return child
+
+    monkeypatch.setattr(local, "_start", start_both)
     with pytest.raises(TimedOutError) as caught:
-        run_command(["sh", "-c", f"sleep 600 & echo $! > {note}; wait"], timeout=3)
+        run_command(["sh", "-c", f"sleep 600 & echo $! > {note}; wait"], timeout=0.5)
     assert caught.value.exit_code == 6
     grandchild = int(note.read_text())
     wait_for(lambda: has_ended(grandchild))
@@ -77,13 +90,41 @@ def test_the_whole_group_ends_at_the_deadline_not_only_the_child(tmp_path: Path)
 def test_a_killed_child_that_the_system_does_not_let_go_is_told_as_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that waits for a dead disk ends only when the disk answers: the kill is asked for, and nobody waits for ever."""
     monkeypatch.setattr(local, "_KILL_GRACE_SECONDS", 0.1)
+    kill = os.killpg
+    groups: list[int] = []
 
-    def unheard(_group: int, _signal: int) -> None:
-        pass
+    def unheard(group: int, _signal: int) -> None:
+        groups.append(group)
 
     monkeypatch.setattr(os, "killpg", unheard)
-    with pytest.raises(TimedOutError, match="was killed"):
-        run_command(["sleep", "2"], timeout=0.1)
+    try:
+        with pytest.raises(TimedOutError, match="was killed"):
+            run_command(["sleep", "600"], timeout=0.1)
+    finally:
+        for group in groups:
+            kill(group, signal.SIGKILL)
+    assert len(groups) == 1
+    wait_for(lambda: has_ended(groups[0]))
+
+
+def test_what_was_printed_is_read_to_its_end_however_long_that_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_KILL_GRACE_SECONDS", 0.05)
+    seen: list[str] = []
+
+    def ponder(line: str) -> None:
+        time.sleep(0.2)
+        seen.append(line)
+
+    done = run_command(["sh", "-c", "echo 1; echo 2; echo 3"], timeout=240, on_line=ponder)
+    assert (seen, done.stdout) == (["1", "2", "3"], "1\n2\n3\n")
+
+
+def test_a_program_that_the_child_leaves_behind_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_KILL_GRACE_SECONDS", 1.0)
+    done = run_command(["sh", "-c", "sleep 600 & echo $!"], timeout=600)
+    left_behind = int(done.stdout)
+    assert not has_ended(left_behind)
+    os.kill(left_behind, signal.SIGKILL)
 
 
 def test_a_child_that_prints_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -64,8 +65,8 @@ def run_command(
     finally:
         if child.returncode is None:
             _kill_group(child)
-        for reader in readers:
-            reader.join(_KILL_GRACE_SECONDS)
+        for reader, stream in zip(readers, (child.stdout, child.stderr), strict=True):
+            _wait_for_reader(reader, stream, started + timeout)
     code = child.returncode
     if code is None or overflow.is_set():
         raise SnapholdError(f"{argv[0]} printed more than {OUTPUT_LIMIT_BYTES} bytes and was killed")
@@ -132,6 +133,29 @@ def _read(
                 texts.append(line)
             if on_line:
                 on_line(line.rstrip("\n"))
+
+
+def _wait_for_reader(reader: threading.Thread, stream: IO[bytes] | None, until: float) -> None:
+    """Wait until a stream was read to its end: output that is cut off on a busy machine would look complete.
+
+    A program that the child left behind may hold the stream open: when nothing comes from it, what is there is all.
+    """
+    while True:
+        reader.join(_KILL_GRACE_SECONDS)
+        if not reader.is_alive() or time.monotonic() >= until or _is_silent(stream):
+            return
+
+
+def _is_silent(stream: IO[bytes] | None) -> bool:
+    """Return whether somebody holds a stream open and writes nothing into it; at its end it is not silent."""
+    if stream is None:
+        return True
+    poll = select.poll()
+    try:
+        poll.register(stream, select.POLLIN)
+    except ValueError:  # The reader has closed it just now.
+        return False
+    return not poll.poll(0)
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:
