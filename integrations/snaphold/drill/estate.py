@@ -24,6 +24,8 @@ from snaphold.runtime import Runtime
 
 PERSON = "drill"
 BOOK = "vendor.book"
+LAST = "-last"
+"""How the name of the last asset of each run ends."""
 ASSETS_IN_A_RUN = 10
 _PREFIX = "snaphold_drill_"
 _CONNECT_SECONDS = 10
@@ -103,6 +105,7 @@ def plans(assets: int, now: datetime) -> list[tuple[Plan, list[str]]]:
     made: list[tuple[Plan, list[str]]] = []
     for first in range(1, assets + 1, ASSETS_IN_A_RUN):
         names = [f"asset-{number}" for number in range(first, min(first + ASSETS_IN_A_RUN, assets + 1))]
+        names[-1] += LAST
         id = f"DRILL-{len(made) + 1}"
         incident = Incident(id=id, title="Failover drill", severity=3, category="drill", declared_at=now, assets=tuple(names))
         plan = make_plan(root, {"drill-asset": part}, {"assets": names}, incident, justification="a failover drill")

@@ -18,7 +18,7 @@ from pathlib import Path
 from snaphold.action import exercise_with
 from snaphold.clock import SystemClock, format_duration
 from snaphold.drill.estate import BOOK, open_drill, plans, throw_away_database, write_configuration
-from snaphold.drill.vendor import drill_actions, read_book
+from snaphold.drill.vendor import drill_actions, read_book, take_all
 from snaphold.engine.run import Run, RunStatus
 from snaphold.engine.shared_runs import register_run
 from snaphold.errors import StorageError, TimedOutError
@@ -31,6 +31,7 @@ LOOK_SECONDS = 0.1
 CALM_SECONDS = (0.5, 2.0)
 """Between two deaths; drawn from the seed."""
 _GOODBYE_SECONDS = 30
+STANDS_STILL = "made to stand still"
 Tell = Callable[[str], None]
 
 
@@ -122,15 +123,17 @@ class _Drill:
         self.tell(f"{len(keys)} assets wait for {self.wanted.workers} workers")
         try:
             self._kill_while_they_work()
-            written, woke = self._wake()
+            written = self._wake()
         finally:
             self._end()
-        return self._count(keys, time.monotonic() - began, woke - written)
+        return self._count(keys, time.monotonic() - began, written)
 
     def _kill_while_they_work(self) -> None:
         dice = random.Random(self.wanted.seed)  # noqa: S311  a drill that can be repeated, not a secret
         deadline = time.monotonic() + self.wanted.within.total_seconds()
         left, next_death = self.wanted.deaths, time.monotonic() + dice.uniform(*CALM_SECONDS)
+        if not left:
+            take_all(self.folder / BOOK)
         while not all(run.has_ended for run in self._runs()):
             if time.monotonic() > deadline:
                 raise TimedOutError(
@@ -141,6 +144,8 @@ class _Drill:
                 self._launch()
             if left and time.monotonic() > next_death and self._strike(dice, last=left == 1):
                 left, next_death = left - 1, time.monotonic() + dice.uniform(*CALM_SECONDS)
+                if not left:
+                    take_all(self.folder / BOOK)
             time.sleep(LOOK_SECONDS)
 
     def _strike(self, dice: random.Random, *, last: bool) -> bool:
@@ -155,7 +160,7 @@ class _Drill:
         stalls = last and self.wanted.stall
         fate.process.send_signal(signal.SIGSTOP if stalls else signal.SIGKILL)
         fate.at, fate.runs = datetime.now(timezone.utc), busy[fate.id]
-        fate.how = "made to stand still" if stalls else "killed (SIGKILL)"
+        fate.how = STANDS_STILL if stalls else "killed (SIGKILL)"
         self.tell(f"{fate.id} was {fate.how}; it drove {fate.runs} runs")
         return True
 
@@ -179,15 +184,16 @@ class _Drill:
     def _runs(self) -> list[Run]:
         return self.runtime.ledger.records(Run)
 
-    def _wake(self) -> tuple[int, int]:
-        """Wake what stood still, wait until it has ended, and return the number of entries before and after."""
+    def _wake(self) -> int:
+        """Wake what stood still, wait until it has ended, and return how many entries came after it woke up."""
         before = len(self.runtime.ledger.entries())
         for fate in self.fates:
-            if fate.how == "made to stand still":
+            if fate.how == STANDS_STILL:
                 fate.process.send_signal(signal.SIGCONT)
                 code = _wait(fate.process)
                 self.tell(f"{fate.id} woke up and ended with exit code {code}")
-        return before, len(self.runtime.ledger.entries())
+        awake = {fate.id for fate in self.fates if fate.how == STANDS_STILL}
+        return sum(not _is_of_others(entry, awake) for entry in self.runtime.ledger.entries()[before:])
 
     def _end(self) -> None:
         for fate in self.fates:
@@ -225,6 +231,11 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
+
+
+def _is_of_others(entry: Entry, awake: set[str]) -> bool:
+    """Return whether the other workers made an entry: that a run lost its worker, or that one of them has it now."""
+    return entry.action == "run.orphan" or (entry.action == "run.take" and entry.detail["worker"] not in awake)
 
 
 def _takeovers(entries: list[Entry], fate: Fate) -> tuple[float, ...]:

@@ -1,4 +1,7 @@
-"""The vendor of a drill: it starts whatever it is told to, and its book counts every start. One line for each."""
+"""The vendor of a drill: it starts whatever it is told to, and its book counts every start. One line for each.
+
+The last asset of each run it takes only when the deaths are over: without work left there would be nobody to die at it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pydantic import Field
 from snaphold.action import AnyAction, Effect, Recovery, Request, Result, action, describe
 from snaphold.context import Attempt, Context
 from snaphold.domain.outcome import Outcome
+from snaphold.drill.estate import LAST
 from snaphold.standing import check_standing
 
 _PAUSE_SECONDS = 0.1
@@ -34,11 +38,23 @@ def read_book(book: Path) -> list[str]:
     return book.read_text(encoding="utf-8").splitlines() if book.exists() else []
 
 
+def take_all(book: Path) -> None:
+    """Have the vendor take the last assets too, from now on."""
+    _mark_of(book).touch()
+
+
+def _mark_of(book: Path) -> Path:
+    return book.with_name("vendor.takes-all")
+
+
 def drill_actions(book: Path) -> dict[str, AnyAction]:
     """Return a catalogue with the one action of a drill; it asks the vendor for its key before it starts again."""
 
     def start(request: StartDrill, context: Context) -> DrillStarted:
         """Start at the drill's vendor."""
+        while request.asset.endswith(LAST) and not _mark_of(book).exists():
+            check_standing()
+            time.sleep(_PAUSE_SECONDS)
         if context.attempt is Attempt.FRESH or context.key not in read_book(book):
             time.sleep(_PAUSE_SECONDS)
             check_standing()

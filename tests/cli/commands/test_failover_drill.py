@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
 
 from snaphold.cli.main import main
+from snaphold.context import Attempt
+from snaphold.drill import vendor
 from support.ledgers import configure
 from support.postgres import PASSWORD, Postgres
 
@@ -24,15 +28,17 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_drill_starts_everything_once_and_leaves_nothing_behind(
-    config: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("assets", [24, 2], ids=["many assets", "hardly any"])
+def test_a_drill_has_all_its_deaths_starts_everything_once_and_leaves_nothing_behind(
+    assets: int, config: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SNAPHOLD_DATABASE", postgres.url())
-    code = main(["failover-drill", "--config", str(config), *AT, "--assets", "24", "--deaths", "2", "--lease", "4s", "--json"])
+    size = ("--assets", str(assets), "--deaths", "2", "--lease", "4s")
+    code = main(["failover-drill", "--config", str(config), *AT, *size, "--json"])
     told = capsys.readouterr()
     found = json.loads(told.out)
     assert (code, found["good"]) == (0, True), told.out + told.err
-    assert (found["assets"], found["starts"], found["doubled"], found["lost"]) == (24, 24, 0, 0)
+    assert (found["assets"], found["starts"], found["doubled"], found["lost"]) == (assets, assets, 0, 0)
     fates = [one["fate"] for one in found["workers"]]
     assert fates.count("killed (SIGKILL)") == 1
     assert fates.count("made to stand still") == 1
@@ -40,6 +46,23 @@ def test_a_drill_starts_everything_once_and_leaves_nothing_behind(
     assert PASSWORD not in told.out + told.err
     names = [name for (name,) in postgres.execute("select datname from pg_database")]
     assert [name for name in names if name.startswith("snaphold_drill_")] == []
+
+
+def test_the_vendor_takes_the_last_asset_of_a_run_when_the_deaths_are_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, seen = tmp_path / "book", list[int]()
+
+    def let_time_pass(_seconds: float) -> None:
+        seen.append(len(vendor.read_book(book)))
+        if len(seen) == 3:
+            vendor.take_all(book)
+
+    monkeypatch.setattr(vendor, "time", SimpleNamespace(sleep=let_time_pass))
+    start = cast("Any", vendor.drill_actions(book)["drill.start"].function)
+    start(vendor.StartDrill(asset="asset-1-last"), SimpleNamespace(attempt=Attempt.FRESH, key="K-last"))
+    assert seen == [0, 0, 0, 0, 1], "three looks, and the pauses before and after the book is written"
+    assert vendor.read_book(book) == ["K-last"]
 
 
 @pytest.mark.parametrize(
