@@ -41,8 +41,8 @@ def test_it_serves_with_its_faults_until_interrupted_and_writes_the_record(tmp_p
     headers = {"Authorization": f"Token token={ready['credentials']['token']}"}
     ca_file = Path(ready["ca_file"])
     statuses = [
-        http.send("POST", ready["url"] + "/incidents", body=b"{}", headers=headers, ca_file=ca_file).status,
-        http.send("GET", ready["url"] + "/abilities", headers=headers, ca_file=ca_file).status,
+        http.send("POST", ready["url"] + "/incidents", body=b"{}", headers=headers, ca_file=ca_file, timeout=240).status,
+        http.send("GET", ready["url"] + "/abilities", headers=headers, ca_file=ca_file, timeout=240).status,
     ]
     process.send_signal(signal.SIGINT)
     assert process.wait(240) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import tempfile
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace, writer: Writer) -> int:
             raise InputError("the simulator cannot start", str(error), "choose another port or folder") from error
         for fault in faults:
             server.faults.switch_on(fault)
-        with server:
+        with server, contextlib.suppress(KeyboardInterrupt):  # the usual way to end it, also just after the announcement
             _announce(arguments.name, server, holds, writer)
             _wait(length)
         if arguments.record is not None:
@@ -89,11 +90,8 @@ def _announce(name: str, server: SimulatorServer, holds: str, writer: Writer) ->
 
 def _wait(length: timedelta | None) -> None:
     end = time.monotonic() + length.total_seconds() if length is not None else None
-    try:
-        while end is None or time.monotonic() < end:
-            time.sleep(_LOOK_SECONDS if end is None else max(0.0, min(_LOOK_SECONDS, end - time.monotonic())))
-    except KeyboardInterrupt:  # the usual way to end it
-        return
+    while end is None or time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS if end is None else max(0.0, min(_LOOK_SECONDS, end - time.monotonic())))
 
 
 def _write_record(server: SimulatorServer, path: Path) -> None:
