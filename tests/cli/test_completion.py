@@ -17,6 +17,7 @@ from snaphold.cli.parsers import Parser, finish
 from snaphold.cli.words import places_of
 from support.needs import need_program
 
+LONGEST_SECONDS = 240
 QUESTIONS = [
     ("", {"actions", "do", "evidence"}),
     ("act", {"actions"}),
@@ -62,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
 
 def ask(argv: list[str], folder: Path) -> str:
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TERM": "dumb", "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, env=environment, timeout=240, check=False)
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, env=environment, timeout=LONGEST_SECONDS, check=False)
     assert done.stderr == ""
     return done.stdout
 
@@ -113,7 +114,7 @@ def type_into(argv: list[str], folder: Path, setup: str, line: str) -> str:
     try:
         for text, wanted in ((". ./setup; echo REA''DY\n", b"READY\r"), (line, b""), ("\n", b"GOT<.*>")):
             os.write(terminal, text.encode())
-            end = time.monotonic() + (120 if wanted else 0.7)
+            end = time.monotonic() + (LONGEST_SECONDS if wanted else 0.7)
             while time.monotonic() < end and not (wanted and re.search(wanted, shown)):
                 if select.select([terminal], [], [], 0.1)[0]:
                     shown += os.read(terminal, 65536)

@@ -77,7 +77,7 @@ def play(
     path.write_text(yml(kind)["script"]["script"], encoding="utf-8")
     done = subprocess.run(
         [python, "-I", str(SHIM / "run_script.py"), str(path)],
-        input=json.dumps(told), capture_output=True, text=True, timeout=120, check=False, cwd=folder,
+        input=json.dumps(told), capture_output=True, text=True, timeout=280, check=False, cwd=folder,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, ""), done.stderr[-3000:]
     entries = [answer["entries"] for answer in json.loads(done.stdout)]

@@ -191,7 +191,7 @@ def test_a_package_is_time_stamped_later(tmp_path: Path, capsys: pytest.CaptureF
         evidence = {
             "signing_key": f"file:{tmp_path / 'sealed/key'}",
             "identity": IDENTITY,
-            "time_stamping": {"url": url, "ca_file": str(authority.ca)},
+            "time_stamping": {"url": url, "ca_file": str(authority.ca), "timeout": "4m"},
         }
         site = write_configuration(tmp_path, evidence=evidence)
         code, out, err = run(capsys, "evidence", "timestamp", sealed.package, "--config", site)

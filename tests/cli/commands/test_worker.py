@@ -28,7 +28,7 @@ from support.ledgers import actor, configure
 from support.postgres import PASSWORD, Postgres
 from support.run_lab import plan_of
 
-LONGEST_SECONDS = 120.0
+LONGEST_SECONDS = 240.0
 BODY = "steps:\n  - {id: a, do: triage.order_by_dependency, with: {assets: [orders-db]}}\n"
 
 
@@ -61,7 +61,7 @@ def test_what_the_service_starts_a_worker_drives_and_sigterm_ends_it_in_order(co
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=LONGEST_SECONDS)
     assert process.returncode == 0, err
     assert json.loads(out.splitlines()[-1])["busy"] is False
     assert [(line.id, line.at_once, line.state) for line in list_workers(runtime.ledger)] == [(working["worker"], 2, "stopped")]
