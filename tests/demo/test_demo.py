@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 from snaphold.cli.main import main
 from snaphold.demo.estate import PLAYBOOK
 from snaphold.demo.share import files_of, fill_share
+from support.backup_site import engine_wrapper
 from support.needs import need_program
 
 pytestmark = pytest.mark.slow
@@ -168,8 +171,12 @@ def test_the_audit_trail_verifies_and_is_signed_to_its_end(played: tuple[Path, d
 
 def test_an_interrupt_ends_it_with_its_code_and_says_where_the_rest_is(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "snaphold", "demo", "--dir", str(tmp_path / "demo"), "--engine", "rclone", "--json"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, env=ENVIRONMENT) as playing:
+    pipe, ended = subprocess.PIPE, tmp_path / "ended"
+    # The backups stand still until the test is over, so that the interrupt always comes in the middle.
+    waiting = f'case " $* " in *" copy"*) while [ ! -e {ended} ]; do sleep 0.1; done; exit 1;; esac'
+    Path(engine_wrapper(tmp_path, "rclone", before=waiting)).rename(tmp_path / "rclone")
+    environment = {**ENVIRONMENT, "PATH": f"{tmp_path}{os.pathsep}{ENVIRONMENT['PATH']}"}
+    with subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, env=environment) as playing, marked_at_the_end(ended):
         assert playing.stdout
         assert playing.stderr
         for line in playing.stdout:
@@ -184,6 +191,15 @@ def test_an_interrupt_ends_it_with_its_code_and_says_where_the_rest_is(tmp_path:
     assert "Traceback" not in said
     writers = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _mentions(path, tmp_path / "demo/app")]
     assert writers == [], "the application that it started has ended"
+
+
+@contextmanager
+def marked_at_the_end(mark: Path) -> Generator[None]:
+    """Make a file when the block is left."""
+    try:
+        yield
+    finally:
+        mark.touch()
 
 
 def _mentions(command_line: Path, place: Path) -> bool:

@@ -82,7 +82,7 @@ def test_the_application_keeps_its_sum_while_it_writes_and_ends_with_the_block(t
     with running_writer(database) as writer:
         deadline = time.monotonic() + 240
         while count_transfers(database) < 20 and time.monotonic() < deadline:
-            with closing(sqlite3.connect(database)) as connection:
+            with closing(sqlite3.connect(database, timeout=240)) as connection:
                 totals = connection.execute(
                     "select (select sum(balance) from account), (select sum(amount) from entry)"
                 ).fetchone()

@@ -13,8 +13,8 @@ from snaphold.errors import EXIT_DONE, EXIT_FINDINGS, SnapholdError
 from snaphold.hosts.base import CompletedCommand
 from snaphold.hosts.local import run_command
 
-RUN_SECONDS = 300.0
-COMMAND_SECONDS = 60.0
+RUN_SECONDS = 500.0
+COMMAND_SECONDS = 240.0
 REASON = "The loader is real; back up before it spreads (second identity of the demonstration)"
 Fields = Mapping[str, Any]
 Listener = Callable[[Fields], None]

@@ -23,7 +23,9 @@ OPENING_BALANCE = 25_000
 OPENING_TOTAL = ACCOUNTS * OPENING_BALANCE
 LONGEST_LIFE_SECONDS = 900
 PAUSE_SECONDS = 0.002
-STOP_SECONDS = 5
+STOP_SECONDS = 60
+BUSY_SECONDS = 120
+"""So long the application and who looks at it wait for each other; only a hang takes longer."""
 _SCHEMA = """
 create table account (id integer primary key, name text not null, balance integer not null);
 create table entry (id integer primary key, reference text not null, account integer not null references account (id),
@@ -56,7 +58,7 @@ def transfer(connection: sqlite3.Connection, chance: random.Random) -> None:
 
 def count_transfers(path: Path) -> int:
     """Return how many transfers have been committed so far."""
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
         return int(connection.execute("select count(*) / 2 from entry").fetchone()[0])
 
 
@@ -86,7 +88,7 @@ def main(database: str) -> int:
     signal.signal(signal.SIGTERM, lambda number, _frame: stopped.append(number))
     parent, ends_at = os.getppid(), time.monotonic() + LONGEST_LIFE_SECONDS
     chance = random.Random()  # noqa: S311 - made-up business, nothing secret
-    with closing(sqlite3.connect(database, timeout=30)) as connection:
+    with closing(sqlite3.connect(database, timeout=BUSY_SECONDS)) as connection:
         connection.execute("pragma synchronous = normal")
         while not stopped and os.getppid() == parent and time.monotonic() < ends_at:
             transfer(connection, chance)
