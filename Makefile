@@ -13,14 +13,20 @@ BIN := $(VENV)/bin
 # Programs from wheels (rclone) are found first; nothing else changes for the programs that are started.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# A package index that is slow, or fails for a moment, is waited for and asked again.
+export PIP_DEFAULT_TIMEOUT := 120
+export UV_HTTP_TIMEOUT := 120
+PERSIST := packaging/persist.sh
 
 # Every environment but the first is made by uv, which the first one holds.
-NEW_VENV := $(BIN)/uv venv -q --seed --allow-existing --python
+NEW_VENV := $(PERSIST) $(BIN)/uv venv -q --seed --allow-existing --python
 METADATA := setup.cfg pyproject.toml
 PYTEST_OPTIONS := -q -n $(WORKERS) -p no:cacheprovider
 OTHER_PYTHONS = $(PYTHON) packaging/list_pythons.py --except $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 .DEFAULT_GOAL := help
+# Three suites at once, each with its workers, would only be in each other's way, also where MAKEFLAGS says -j.
+.NOTPARALLEL:
 .PHONY: help dev lint test test-here test-lowest test-pythons image-pythons demo packs build docs bench clean
 
 help:
@@ -40,8 +46,8 @@ $(BIN)/python:
 	@packaging/create-venv.sh $(PYTHON) $(VENV)
 
 $(VENV)/.dev: $(METADATA) | $(BIN)/python
-	$(BIN)/python -m pip install -q 'uv >= 0.5'
-	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[test,dev]'
+	$(PERSIST) $(BIN)/python -m pip install -q 'uv >= 0.5'
+	$(PERSIST) $(BIN)/uv pip install -q --python $(BIN)/python -e '.[test,dev]'
 	@touch $@
 
 $(VENV)/.debian: packaging/debian-test-packages.txt | $(BIN)/python
@@ -73,7 +79,7 @@ test-here: $(VENV)/.dev $(VENV)/.debian .venv-sdk/.dev .venv-shuffle/.dev image-
 .venv-lowest/.dev: $(METADATA) $(VENV)/.dev
 	@found=$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.10 //p'); \
 		$(NEW_VENV) "$${found:-$(PYTHON)}" .venv-lowest
-	$(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[test]'
+	$(PERSIST) $(BIN)/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[test]'
 	@touch $@
 
 test-lowest: .venv-lowest/.dev $(VENV)/.debian
@@ -82,7 +88,7 @@ test-lowest: .venv-lowest/.dev $(VENV)/.debian
 
 .venv-3.%/.dev: $(METADATA) $(VENV)/.dev
 	@$(NEW_VENV) "$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.$* //p')" .venv-3.$*
-	$(BIN)/uv pip install -q --python .venv-3.$*/bin/python -e '.[test]'
+	$(PERSIST) $(BIN)/uv pip install -q --python .venv-3.$*/bin/python -e '.[test]'
 	@touch $@
 
 test-pythons: $(VENV)/.dev $(VENV)/.debian
@@ -97,12 +103,12 @@ test-pythons: $(VENV)/.dev $(VENV)/.debian
 
 .venv-sdk/.dev: packaging/xsoar/sdk-packages.txt $(VENV)/.dev
 	@$(NEW_VENV) $(PYTHON) .venv-sdk
-	$(BIN)/uv pip install -q --python .venv-sdk/bin/python -r $<
+	$(PERSIST) $(BIN)/uv pip install -q --python .venv-sdk/bin/python -r $<
 	@touch $@
 
 .venv-image-3.%/.dev: packaging/xsoar/image-packages.txt $(VENV)/.dev
 	@$(NEW_VENV) "$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.$* //p')" .venv-image-3.$*
-	$(BIN)/uv pip install -q --python .venv-image-3.$*/bin/python -r $<
+	$(PERSIST) $(BIN)/uv pip install -q --python .venv-image-3.$*/bin/python -r $<
 	@touch $@
 
 image-pythons: $(VENV)/.dev
@@ -115,7 +121,7 @@ image-pythons: $(VENV)/.dev
 .venv-shuffle/.dev: $(METADATA) $(VENV)/.dev
 	@found=$$($(PYTHON) packaging/list_pythons.py | sed -n 's/^3\.10 //p'); \
 		$(NEW_VENV) "$${found:-$(PYTHON)}" .venv-shuffle
-	$(BIN)/uv pip install -q --python .venv-shuffle/bin/python shuffle-sdk==0.0.41 -e .
+	$(PERSIST) $(BIN)/uv pip install -q --python .venv-shuffle/bin/python shuffle-sdk==0.0.41 -e .
 	@touch $@
 
 # ---- the rest ----
@@ -123,7 +129,7 @@ image-pythons: $(VENV)/.dev
 $(VENV)/.demo: $(METADATA) packaging/debian-demo-packages.txt | $(BIN)/python
 	@packaging/install-debian-packages.sh packaging/debian-demo-packages.txt
 	@echo "installing Snaphold into $(VENV)"
-	@test -e $(VENV)/.dev || $(BIN)/python -m pip install -q -e '.[run,evidence,transfer]'
+	@test -e $(VENV)/.dev || $(PERSIST) $(BIN)/python -m pip install -q -e '.[run,evidence,transfer]'
 	@touch $@
 
 demo: $(VENV)/.demo

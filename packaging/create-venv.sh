@@ -15,7 +15,7 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
         exit 1
     fi
     echo "installing $package"
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null
+    here=$(dirname "$0")
+    "$here/persist.sh" "$here/apt-install.sh" "$package"
 fi
 "$python" -m venv "$folder"

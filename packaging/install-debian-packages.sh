@@ -22,7 +22,6 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 0
 fi
 echo "installing Debian packages:$missing"
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
+here=$(dirname "$0")
 # shellcheck disable=SC2086  # a list of package names, split on purpose
-apt-get install -y -qq --no-install-recommends $missing >/dev/null
+"$here/persist.sh" "$here/apt-install.sh" $missing

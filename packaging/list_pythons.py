@@ -13,7 +13,7 @@ from pathlib import Path
 
 SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
 PROBE = "import ensurepip, sqlite3, ssl, sys, venv; print('%d.%d' % sys.version_info[:2])"
-PROBE_SECONDS = 20
+PROBE_SECONDS = 240
 
 
 def candidates(version: str) -> Iterator[str]:
