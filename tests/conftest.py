@@ -16,6 +16,7 @@ from snaphold.clock import FixedClock
 from snaphold.http_guard import forget_everything
 from support.golden import Golden
 from support.postgres import Postgres, run_postgres
+from support.quick_retries import patient
 from support.seaweed import Seaweed, run_seaweed
 
 # A deadline for each example would be an absolute time in a test; in CI the examples are the same every time.
@@ -56,6 +57,12 @@ def _secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
 def _hosts_of_one_test() -> None:
     """Forget before each test which hosts failed and which budgets are used up: another test may have had the same port."""
     forget_everything()
+
+
+@pytest.fixture(autouse=True)
+def _patient_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no call run into a limit that only guards against a hang."""
+    patient(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

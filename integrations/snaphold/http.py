@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import requests
 
 DEFAULT_TIMEOUT_SECONDS = 20.0
+LONGEST_CONNECT_SECONDS = 10.0
 ANSWER_LIMIT_BYTES = 8 * 1024 * 1024
 MOST_REDIRECTS = 5
 ATTEMPTS = PLAIN.attempts
@@ -219,7 +220,7 @@ def _once(call: _Call, url: str, timeout: float) -> Answer:
                 **call.headers,
             },
             auth=_as_given,
-            timeout=(min(timeout, 10.0), timeout),
+            timeout=(min(timeout, LONGEST_CONNECT_SECONDS), timeout),
             verify=call.verify,
             allow_redirects=False,
             stream=True,

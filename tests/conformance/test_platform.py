@@ -15,7 +15,7 @@ from snaphold.platforms.registry import describe_platforms, open_platform, platf
 from snaphold.providers.base import Support
 from snaphold.simulators.faults import FOR_EVER, KINDS, Fault
 from support.platform_rigs import RIGS, TIMEOUT, Rig
-from support.quick_retries import impatient, no_pauses
+from support.quick_retries import calls_held, given_up_when_held, impatient, no_pauses
 
 KEY = "INC-1/tell/orders-db/1"
 
@@ -24,6 +24,7 @@ KEY = "INC-1/tell/orders-db/1"
 def rig(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Rig]:
     no_pauses(monkeypatch)
     made = RIGS[request.param](tmp_path)
+    given_up_when_held(monkeypatch, TIMEOUT.total_seconds(), calls_held(monkeypatch, made.server))
     yield made
     made.close()
 

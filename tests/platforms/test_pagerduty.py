@@ -15,7 +15,7 @@ from snaphold.platforms.pagerduty_answers import refusal
 from snaphold.platforms.registry import open_platform
 from snaphold.simulators.faults import FOR_EVER, KINDS, Fault
 from support.platform_rigs import TIMEOUT, PagerDutyRig
-from support.quick_retries import no_pauses
+from support.quick_retries import calls_held, given_up_when_held, no_pauses
 
 KEY = "INC-1/backup-team"
 ORDER = PageOrder(
@@ -32,6 +32,7 @@ ORDER = PageOrder(
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[PagerDutyRig]:
     no_pauses(monkeypatch)
     made = PagerDutyRig(tmp_path)
+    given_up_when_held(monkeypatch, TIMEOUT.total_seconds(), calls_held(monkeypatch, made.server))
     yield made
     made.close()
 

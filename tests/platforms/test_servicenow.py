@@ -32,7 +32,7 @@ from snaphold.platforms.servicenow_session import ServiceNowSession
 from snaphold.simulators.faults import FOR_EVER, KINDS, Fault
 from support.documented_shapes import documented
 from support.platform_rigs import TIMEOUT, BasicServiceNowRig, ServiceNowRig
-from support.quick_retries import no_pauses
+from support.quick_retries import calls_held, given_up_when_held, no_pauses
 
 ORDER = ChangeOrder(
     key="INC-1/change/-/1", incident="INC-1", summary="Emergency backup", description="Before containment",
@@ -45,6 +45,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[ServiceNow
     no_pauses(monkeypatch)
     monkeypatch.setattr(servicenow_changes, "_WORKER_SECONDS", 0.0)
     made = ServiceNowRig(tmp_path)
+    given_up_when_held(monkeypatch, TIMEOUT.total_seconds(), calls_held(monkeypatch, made.server))
     yield made
     made.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import time
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +18,9 @@ from snaphold.simulators.base import Call, Reply, Stateful
 from snaphold.simulators.faults import Fault, FaultSwitches, parse_fault
 from snaphold.simulators.registry import find_simulator, simulators
 from snaphold.simulators.server import SimulatorServer
+from support.quick_retries import calls_held, given_up_when_held
+
+SLOW_SECONDS = 1.5
 
 
 class Counter(Stateful):
@@ -59,7 +63,7 @@ def counter() -> Counter:
 
 @pytest.fixture
 def server(counter: Counter, tmp_path: Path) -> Generator[SimulatorServer]:
-    with SimulatorServer(counter, tmp_path, slow_seconds=2.5) as running:
+    with SimulatorServer(counter, tmp_path, slow_seconds=SLOW_SECONDS) as running:
         yield running
 
 
@@ -99,14 +103,19 @@ def test_faults_that_are_answered(server: SimulatorServer, counter: Counter, fau
 
 
 @pytest.mark.parametrize(("fault", "counted"), [("reset_before", 0), ("reset_after", 1), ("truncated", 1), ("slow", 1)])
-def test_faults_that_leave_no_answer(server: SimulatorServer, counter: Counter, fault: str, counted: int) -> None:
+def test_faults_that_leave_no_answer(
+    server: SimulatorServer, counter: Counter, fault: str, counted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up_when_held(monkeypatch, 1.0, calls_held(monkeypatch, server))
     server.faults.switch_on(Fault(fault))
+    began = time.monotonic()
     with pytest.raises(http.NoAnswerError) as caught:
-        post(server, timeout=2.0 if fault == "slow" else 60.0)
+        post(server, timeout=1.0 if fault == "slow" else 60.0)
     assert caught.value.sent
     assert not caught.value.retryable
     assert server.wait_until_idle()
     assert counter.count == counted
+    assert fault != "slow" or time.monotonic() - began >= SLOW_SECONDS
 
 
 def test_an_expired_sign_in_is_told_to_the_simulator(server: SimulatorServer, counter: Counter) -> None:

@@ -21,6 +21,7 @@ from support.openapi_check import check_exchange, load_api
 
 SLOW_SECONDS = 0.5
 TIMEOUT = timedelta(seconds=0.25)
+"""For calls that meet the fault `slow`; `given_up_when_held` sees to it that no other runs into it."""
 
 
 class Rig(ABC):

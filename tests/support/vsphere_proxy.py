@@ -99,6 +99,11 @@ class SoapProxy:
         """Return how many calls of a method came."""
         return sum(called == method for called, _ in self.calls)
 
+    def count_faults(self, kind: str) -> int:
+        """Return how many calls met a fault."""
+        with self._idle:
+            return sum(met == kind for _, met in self.calls)
+
     def note_connections(self, change: int) -> None:
         """Count a connection that was taken (1) or is done with (-1)."""
         with self._idle:

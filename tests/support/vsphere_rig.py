@@ -12,7 +12,7 @@ from support.vsphere_proxy import SoapProxy
 from support.vsphere_simulator import PASSWORD, USER, run_vcenter
 
 DATASTORE = "LocalDS_0"
-SLOW_SECONDS = 2.5
+SLOW_SECONDS = 0.5
 
 
 class ProductRig(VendorRig):
