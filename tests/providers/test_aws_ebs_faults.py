@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from snaphold import http_guard
 from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.errors import ProviderError, SnapholdError, UnknownOutcomeError
@@ -16,7 +17,7 @@ from snaphold.providers.aws_errors import AwsError
 from snaphold.providers.base import JobState, Provider
 from support.aws_ebs_rig import ProductRig
 from support.fault_proxy import FAULTS, FaultProxy, between
-from support.quick_aws import no_aws_pauses
+from support.quick_aws import limit_from_when_held, no_aws_pauses
 from support.vendor_rigs import KEY, finished
 
 pytestmark = pytest.mark.slow
@@ -79,9 +80,13 @@ def test_a_start_of_which_the_answer_is_lost_is_looked_up_and_never_repeated(
 
 
 @pytest.mark.parametrize("fault", ["slow", "drip"])
-def test_a_start_whose_answer_does_not_end_is_looked_up(rig: ProductRig, proxy: FaultProxy, fault: str) -> None:
-    proxy.delay = 60.0 if fault == "slow" else 2.0
-    assert start_badly(rig, proxy, fault, timedelta(seconds=5)) is not None
+def test_a_start_whose_answer_does_not_end_is_looked_up(
+    rig: ProductRig, proxy: FaultProxy, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit_from_when_held(monkeypatch, proxy)
+    proxy.delay = 600.0 if fault == "slow" else 2.0
+    assert start_badly(rig, proxy, fault, timedelta(seconds=2)) is not None
+    assert proxy.holding.is_set()
     assert rig.started() == 1
 
 
@@ -143,7 +148,9 @@ def test_a_page_of_a_gateway_is_not_taken_for_an_answer(rig: ProductRig, proxy: 
     assert (rig.started(), rig.world.locks) == (1, {})
 
 
-def test_a_host_that_is_down_is_left_alone(rig: ProductRig, proxy: FaultProxy) -> None:
+def test_a_host_that_is_down_is_left_alone(rig: ProductRig, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = proxy.url.removeprefix("http://")
+    monkeypatch.setitem(http_guard._breakers, host, http_guard.CircuitBreaker(host, seconds=3600.0))
     provider = rig.provider()
     proxy.faults = ["reset_before"] * 500
     for _ in range(5):

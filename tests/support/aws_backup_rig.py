@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from snaphold.config import Integration
 from support.aws_backup_world import REGION, RESOURCE, ROLE, VAULT, BackupVault
 from support.aws_moto import ACCESS_KEY, SECRET_KEY, AwsWorld
 from support.vendor_rigs import VendorRig
+from support.waiting import PATIENCE_SECONDS
 
 
 class ProductRig(VendorRig):
@@ -37,6 +39,7 @@ class ProductRig(VendorRig):
             url=self.address,
             credentials={"access_key": "env:RIG_AWS_ACCESS_KEY", "secret_key": "env:RIG_AWS_SECRET_KEY"},
             settings={"region": REGION, "sts_endpoint": self.accounts.url},
+            timeout=timedelta(seconds=PATIENCE_SECONDS),
         )
 
     def pool_settings(self) -> dict[str, str]:

@@ -26,6 +26,8 @@ class FaultProxy:
         self.only = b""
         self.seen = 0
         self.delay = 3.0
+        self.holding = threading.Event()
+        """Set once the service has done what it was asked, and its answer is kept back."""
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._closing = threading.Event()
@@ -73,16 +75,18 @@ class FaultProxy:
                 return client.sendall(answer[:-10])
             if fault == "half_head":
                 return client.sendall(answer[:20])
+            if fault in ("slow", "drip"):
+                self.holding.set()
             if fault == "slow":
                 self._closing.wait(self.delay)
-            if fault == "drip":
-                end = time.monotonic() + self.delay
-                for position in range(len(answer)):
-                    client.sendall(answer[position : position + 1])
-                    if time.monotonic() > end or self._closing.wait(0.1):
-                        return None
-                return None
-            return client.sendall(answer)
+            return client.sendall(answer) if fault != "drip" else self._drip(client, answer)
+
+    def _drip(self, client: socket.socket, answer: bytes) -> None:
+        end = time.monotonic() + self.delay
+        for position in range(len(answer)):
+            client.sendall(answer[position : position + 1])
+            if time.monotonic() > end or self._closing.wait(0.1):
+                return
 
     def _ask(self, request: bytes) -> bytes:
         head, gap, body = request.partition(b"\r\n\r\n")
