@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from snaphold.domain.outcome import Outcome
 from support.backup_site import PASSWORD, Site, make_site, real_engine
+from support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 LOCK_NAME_LENGTH = 64
@@ -24,15 +24,19 @@ def locks(site: Site) -> list[str]:
 
 
 def lock_and_die(site: Site) -> None:
-    """Leave the exclusive lock of a `restic check` that was killed."""
-    argv = [real_engine("restic"), "--no-cache", "-r", str(site.repository), "check", "--read-data"]
-    with subprocess.Popen(argv, env={**os.environ, "RESTIC_PASSWORD": PASSWORD}, stdout=subprocess.DEVNULL) as checking:
-        until = time.monotonic() + 240
-        while not locks(site):
-            assert checking.poll() is None, "restic ended before it could be killed"
-            assert time.monotonic() < until
-        checking.send_signal(signal.SIGKILL)
-    assert locks(site)
+    """Leave the exclusive lock of a restic that was killed: it had locked the repository and waits for a new password."""
+    argv = [real_engine("restic"), "--no-cache", "-r", str(site.repository), "key", "passwd"]
+    environment = {**os.environ, "RESTIC_PASSWORD": PASSWORD}
+    with subprocess.Popen(argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as waiting:
+        wait_for(lambda: locks(site) or waiting.poll() is not None)
+        assert waiting.poll() is None, "restic ended before it could be killed"
+        waiting.send_signal(signal.SIGKILL)
+    (lock,) = locks(site)
+    described = subprocess.run(
+        [real_engine("restic"), "--no-cache", "-r", str(site.repository), "--no-lock", "cat", "lock", lock],
+        env=environment, check=True, capture_output=True,
+    )  # fmt: skip
+    assert json.loads(described.stdout)["exclusive"] is True
 
 
 def test_a_stale_lock_is_removed_by_a_plain_unlock_and_the_backup_goes_on(tmp_path: Path) -> None:
