@@ -30,7 +30,7 @@ from support.vendor_rigs import ASSET, KEY, finished
 
 OTHER_KEY = KEY[:-1] + "2"
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=timezone.utc)
-UNTIL = datetime(2027, 3, 1, tzinfo=timezone.utc)
+UNTIL = datetime(2036, 3, 1, tzinfo=timezone.utc)
 PRIMARY, ISOLATED = 31, 32
 
 
