@@ -107,7 +107,7 @@ def grant(context: Context) -> None:
 
 def test_an_open_case_extends_the_lock_of_every_object_and_never_shortens_it(context: Context, seaweed: Seaweed) -> None:
     client = seaweed.client(ADMIN)
-    result = extend_retention(ExtendRetention(subjects=[evidence(context).id], at_least=timedelta(seconds=600)), context)
+    result = extend_retention(ExtendRetention(subjects=[evidence(context).id], at_least=timedelta(hours=1)), context)
     assert result.outcome is Outcome.SUCCEEDED
     kept = next(item for item in settle(context) if isinstance(item, Retention))
     assert kept.enforced_by.startswith("S3 Object Lock: governance at least until ")
@@ -205,7 +205,7 @@ def test_copying_the_log_twice_puts_nothing_new(context: Context) -> None:
 def test_a_copied_log_is_locked_as_long_as_the_package_was_extended(context: Context, seaweed: Seaweed) -> None:
     record = evidence(context)
     vault = open_vault(context.configuration, context.clock)
-    later = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=900)
+    later = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(hours=1)
     vault.extend_retention(record.id, later)
     place(PlaceHold(subjects=[record.id], reason="Court order"), context)
     copied = [item for item in versions(context) if ".custody/" in item["Key"]]

@@ -52,7 +52,10 @@ class Seaweed:
         session: Any = boto3.session.Session(
             aws_access_key_id=identity, aws_secret_access_key=secret or secret_of(identity), region_name="us-east-1"
         )
-        config = Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "total_max_attempts": 1})
+        config = Config(
+            s3={"addressing_style": "path"}, retries={"mode": "standard", "total_max_attempts": 1},
+            connect_timeout=240, read_timeout=240,
+        )  # fmt: skip
         return session.client("s3", endpoint_url=self.endpoint, config=config)
 
     def prefix(self) -> str:
@@ -110,6 +113,8 @@ def _wait_until_ready(store: Seaweed) -> None:
     steps: list[Callable[[], object]] = [
         lambda: admin.create_bucket(Bucket=VAULT, ObjectLockEnabledForBucket=True),
         lambda: admin.create_bucket(Bucket=PLAIN),
+        # Each bucket gets storage of its own with its first object.
+        lambda: admin.put_object(Bucket=VAULT, Key="ready", Body=b"x"),
         lambda: admin.put_object(Bucket=PLAIN, Key="ready", Body=b"x"),
     ]
     while steps:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, cast
@@ -60,7 +59,7 @@ def test_a_large_file_goes_in_parts_with_a_digest_each(tmp_path: Path, seaweed: 
 
 
 UPLOAD = """
-import sys
+import sys, time
 from pathlib import Path
 from datetime import datetime, timezone
 from snaphold.clock import SystemClock
@@ -68,7 +67,16 @@ from snaphold.config import Configuration
 from snaphold.vault.registry import open_vault
 folder, staged, name, until = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], float(sys.argv[4])
 configuration = Configuration.model_validate_json(sys.stdin.read()).placed_at(folder)
-open_vault(configuration, SystemClock()).commit(staged, name, retain_until=datetime.fromtimestamp(until, timezone.utc))
+vault = open_vault(configuration, SystemClock())
+upload_part = vault.bucket.client.upload_part
+
+def upload_one_part(**about):
+    upload_part(**about)
+    print("one part is there", flush=True)
+    time.sleep(600)
+
+vault.bucket.client.upload_part = upload_one_part
+vault.commit(staged, name, retain_until=datetime.fromtimestamp(until, timezone.utc))
 """
 
 
@@ -82,12 +90,15 @@ def test_killed_in_the_middle_of_an_upload_nothing_counts_and_the_next_attempt_f
     staged = fill(vault.stage(NAME), files)
     until = (SystemClock().now() + KEEP).timestamp()
     argv = [sys.executable, "-c", UPLOAD, str(tmp_path), str(staged), NAME, str(until)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe) as child:
         assert child.stdin is not None
+        assert child.stdout is not None
         child.stdin.write(configuration.model_dump_json().encode())
         child.stdin.close()
-        wait_for_parts(seaweed, prefix, child)
+        assert child.stdout.readline() == b"one part is there\n"
         child.kill()
+    assert number_of_parts(seaweed, prefix) == 1
     assert vault.find(NAME) is None
     assert vault.stored(NAME) is None
     assert staged.is_dir()
@@ -109,15 +120,12 @@ def s3_vault_of(configuration: Any) -> Any:
     return open_vault(configuration, SystemClock())
 
 
-def wait_for_parts(store: Seaweed, prefix: str, child: subprocess.Popen[bytes]) -> None:
-    admin, end = store.client(ADMIN), time.monotonic() + 240
-    while time.monotonic() < end:
-        assert child.poll() is None, child.stderr.read().decode() if child.stderr else ""
-        for item in admin.list_multipart_uploads(Bucket=VAULT, Prefix=prefix).get("Uploads", []):
-            if admin.list_parts(Bucket=VAULT, Key=item["Key"], UploadId=item["UploadId"]).get("Parts"):
-                return
-        time.sleep(0.02)
-    raise AssertionError("no part was ever put")
+def number_of_parts(store: Seaweed, prefix: str) -> int:
+    """Return how many parts the uploads below a prefix have that were begun and not completed."""
+    admin = store.client(ADMIN)
+    begun = admin.list_multipart_uploads(Bucket=VAULT, Prefix=prefix).get("Uploads", [])
+    listed = (admin.list_parts(Bucket=VAULT, Key=item["Key"], UploadId=item["UploadId"]) for item in begun)
+    return sum(len(answer.get("Parts", [])) for answer in listed)
 
 
 def test_a_working_copy_that_is_lost_is_fetched_again(tmp_path: Path, seaweed: Seaweed) -> None:
@@ -169,7 +177,7 @@ def test_a_byte_that_rots_in_the_store_is_told_with_its_file(tmp_path: Path) -> 
     """The store keeps its own checksum, so it refuses to give the object out; unreadable is never taken for verified."""
     (tmp_path / "store").mkdir()
     with run_seaweed(tmp_path / "store") as store:
-        vault = s3_vault(tmp_path / "here", store, encryption="bucket", attempts=1, read_timeout="30s")
+        vault = s3_vault(tmp_path / "here", store, encryption="bucket", attempts=1)
         needle = os.urandom(3000)
         put(vault, files={"bagit.txt": b"x", "data/E0001.bin": needle})
         recorded = vault.stored(NAME)
@@ -223,7 +231,7 @@ def test_the_same_file_put_twice_makes_one_version_that_is_locked_as_long_as_ask
     path = tmp_path / "file"
     path.write_bytes(b"once")
     key = f"{vault.bucket.settings.prefix}/once"
-    until = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=60)
+    until = datetime.now(timezone.utc).replace(microsecond=0) + KEEP
     first = put_file(vault.bucket, key, path, "once", Lock("governance", until))
     later = Lock("governance", until + timedelta(seconds=60))
     assert put_file(vault.bucket, key, path, "once", later) == first
