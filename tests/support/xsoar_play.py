@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, Protocol
 from unittest.mock import patch
 
@@ -135,7 +135,8 @@ class Commands:
         demisto, server = shim()
         with (
             patch.object(xsoar, "_client", self.client_of),
-            patch.object(xsoar_call.time, "time", lambda: 1000.0 + self.now),
+            # In that module only: the threads of other tests read the same clock.
+            patch.object(xsoar_call, "time", SimpleNamespace(time=lambda: 1000.0 + self.now)),
             patch.object(xsoar_call, "SHORTEST_INTERVAL", 1),
         ):
             while True:
