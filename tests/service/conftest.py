@@ -14,8 +14,8 @@ from support.service_lab import ServiceLab, serving
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[ServiceLab]:
-    """A service with toy actions that answers with a job after 0.3 s."""
-    with serving(tmp_path, monkeypatch, longest_wait=1.5) as found:
+    """A service with toy actions."""
+    with serving(tmp_path, monkeypatch) as found:
         yield found
 
 
@@ -35,7 +35,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         [need_program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
          "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out",
          str(certificate)],
-        check=True, capture_output=True, timeout=60,
+        check=True, capture_output=True, timeout=240,
     )  # fmt: skip
     key.chmod(0o600)
     return certificate, key

@@ -77,12 +77,12 @@ def test_twenty_writes_at_once_under_one_key_have_one_effect(lab: ServiceLab) ->
 
 
 def test_what_takes_long_goes_on_as_a_job(lab: ServiceLab) -> None:
-    reply = lab.act("toy.wait")
+    reply = lab.hold()
     assert (reply.status, reply.document["state"]) == (202, "running")
     place = reply.headers["location"]
     assert place == f"/v1/jobs/{reply.document['id']}"
     assert lab.request("GET", place).document["state"] == "running"
-    again = lab.act("toy.wait")
+    again = lab.hold()
     assert (again.status, again.headers["location"]) == (202, place)
     lab.toys.gate.set()
     ended = wait_for(lab, place)
@@ -155,7 +155,7 @@ def test_a_job_that_a_restart_cut_off_is_unknown_and_never_a_success(lab: Servic
 
 
 def test_a_job_is_shown_to_its_owner_and_to_who_may_run_the_action(lab: ServiceLab) -> None:
-    place = lab.act("toy.wait").headers["location"]
+    place = lab.hold().headers["location"]
     assert lab.request("GET", place, token="ben").status == 403
     assert lab.request("GET", "/v1/jobs/CALL-none").status == 404
 
@@ -184,7 +184,7 @@ def test_who_may_not_run_the_action_cannot_change_the_incident_either(lab: Servi
 
 
 def test_who_may_not_run_the_action_cannot_join_another_who_does(lab: ServiceLab) -> None:
-    assert lab.act("toy.wait").status == 202
+    assert lab.hold().status == 202
     assert lab.act("toy.wait", token="ben").status == 403
     assert ("refused", "toy.wait") in lab.events()
 
@@ -269,14 +269,14 @@ def test_a_listing_needs_a_token_and_health_does_not(shared: ServiceLab) -> None
 
 def test_a_full_board_refuses_more(lab: ServiceLab) -> None:
     object.__setattr__(lab.listening.service.jobs, "_most", 1)
-    assert lab.act("toy.wait").status == 202
+    assert lab.hold().status == 202
     reply = lab.act(headers={"Idempotency-Key": "k2"})
     assert (reply.status, reply.headers["retry-after"]) == (503, "5")
     lab.toys.gate.set()
 
 
 def test_jobs_end_in_the_register(lab: ServiceLab) -> None:
-    place = lab.act("toy.wait").headers["location"]
+    place = lab.hold().headers["location"]
     lab.toys.gate.set()
     wait_for(lab, place)
     (job,) = lab.runtime.ledger.records(ServiceJob)

@@ -17,6 +17,7 @@ from snaphold.service.readiness import LEAST_FREE_BYTES, Readiness
 from support.ledgers import actor, configure
 from support.postgres import run_postgres
 from support.service_lab import ServiceLab
+from support.waiting import PATIENCE_SECONDS
 
 
 def test_a_service_that_can_work_is_ready_and_leaves_no_probe(lab: ServiceLab) -> None:
@@ -57,6 +58,7 @@ def test_a_ledger_that_cannot_be_read_is_not_ready(lab: ServiceLab, monkeypatch:
 def test_a_database_that_is_gone_is_not_ready_and_ready_again_when_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(readiness, "LONGEST_LOOK_SECONDS", PATIENCE_SECONDS)
     with run_postgres() as server:
         monkeypatch.setenv("SNAPHOLD_TEST_DATABASE", server.url(server.create(server.prepared)))
         configuration = configure(tmp_path, sign=False, database="env:SNAPHOLD_TEST_DATABASE")

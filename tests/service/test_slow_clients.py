@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from snaphold.service import connections, listener, server
 from snaphold.service.connections import longest_waits
-from support.service_lab import ServiceLab, serving
+from support.service_lab import Reply, ServiceLab, serving
+from support.waiting import PATIENCE_SECONDS, wait_for
 
 LIMIT = connections.KEPT_FREE + 8
 MANY = 50
@@ -29,15 +31,15 @@ def many(lab: ServiceLab, number: int, said: bytes) -> Generator[list[socket.soc
     with contextlib.ExitStack() as stack:
         found: list[socket.socket] = []
         for _ in range(number):
-            found.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=240)))
+            found.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)))
             if said:
                 found[-1].sendall(said)
         yield found
 
 
-def is_cut(connection: socket.socket, within: float = 60.0) -> bool:
+def is_cut(connection: socket.socket) -> bool:
     """Return whether the other side ends the connection."""
-    connection.settimeout(within)
+    connection.settimeout(PATIENCE_SECONDS)
     try:
         while connection.recv(65536):
             pass
@@ -50,7 +52,7 @@ def is_cut(connection: socket.socket, within: float = 60.0) -> bool:
 
 def is_given_up(slow: socket.socket) -> bool:
     """Return whether the other side ends the connection while it is sent a byte now and then."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
             slow.sendall(b"T")
@@ -108,10 +110,11 @@ def test_handshakes_that_do_not_end_keep_nobody_out_and_the_oldest_are_cut(
 def test_a_handshake_that_takes_too_long_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path]
 ) -> None:
-    monkeypatch.setattr(listener, "HANDSHAKE_WITHIN_SECONDS", 0.3)
-    with serving(tmp_path, monkeypatch, certificate=certificate) as lab, many(lab, 1, b"\x16\x03\x01") as (slow,):
-        assert is_cut(slow)
-        monkeypatch.setattr(listener, "HANDSHAKE_WITHIN_SECONDS", 30.0)
+    with serving(tmp_path, monkeypatch, certificate=certificate) as lab:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(listener, "HANDSHAKE_WITHIN_SECONDS", 0.3)
+            with many(lab, 1, b"\x16\x03\x01") as (slow,):
+                assert is_cut(slow)
         assert lab.request("GET", "/healthz", token=None).status == 200
 
 
@@ -132,35 +135,50 @@ def test_who_never_says_goodbye_over_tls_is_cut(
 @pytest.mark.slow
 def test_who_does_not_read_the_answers_is_cut_and_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "MOST_CONNECTIONS", LIMIT)
-    monkeypatch.setattr(connections, "READ_WITHIN_SECONDS", 0.5)
     asked = b"GET /ui/static/snaphold.css HTTP/1.1\r\nHost: x\r\n\r\n" * 3000
     with serving(tmp_path, monkeypatch) as lab, contextlib.ExitStack() as stack:
         port = int(lab.url.rpartition(":")[2])
         slow = [stack.enter_context(socket.socket()) for _ in range(3)]
         for one in slow:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            one.settimeout(60)
+            one.settimeout(PATIENCE_SECONDS)
             one.connect(("127.0.0.1", port))
             one.sendall(asked)
+        monkeypatch.setattr(connections, "READ_WITHIN_SECONDS", 0.5)  # not before: it would cut who is still sending
         assert [lab.act("toy.read").status for _ in range(3)] == [200] * 3
         assert is_given_up(slow[0])
 
 
 def test_a_head_that_comes_a_byte_at_a_time_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_WITHIN_SECONDS", 0.3)
-    with serving(tmp_path, monkeypatch) as lab, many(lab, 1, b"GET /healthz HT") as (slow,):
-        assert is_given_up(slow)
-        monkeypatch.setattr(connections, "HEAD_WITHIN_SECONDS", 30.0)
+    with serving(tmp_path, monkeypatch) as lab:
+        with pytest.MonkeyPatch.context() as patch, many(lab, 1, b"GET /healthz HT") as (slow,):
+            patch.setattr(connections, "HEAD_WITHIN_SECONDS", 0.3)
+            assert is_given_up(slow)
         assert lab.request("GET", "/healthz", token=None).status == 200
 
 
 def test_an_answer_that_takes_long_is_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "BODY_WITHIN_SECONDS", 0.1)
-    monkeypatch.setattr(connections, "READ_WITHIN_SECONDS", 0.1)
     monkeypatch.setattr(server, "MOST_CONNECTIONS", LIMIT)
-    with serving(tmp_path, monkeypatch, longest_wait=1.5) as lab, many(lab, LIMIT * 2, b""):
-        reply = lab.act("toy.wait")
-        assert reply.status == 202
+    replies: list[Reply] = []
+    looks: list[int] = []
+
+    def look(found: Any) -> int:
+        looks.append(connections.cut_late(found))
+        return looks[-1]
+
+    with serving(tmp_path, monkeypatch) as lab, many(lab, LIMIT * 2, b""):
+        asking = threading.Thread(target=lambda: replies.append(lab.act("toy.wait")))
+        asking.start()
+        assert lab.toys.begun.wait(PATIENCE_SECONDS)
+        # The request has come; from now on a client that kept the service waiting would be cut at the next look.
+        for limit in ("BODY_WITHIN_SECONDS", "READ_WITHIN_SECONDS"):
+            monkeypatch.setattr(connections, limit, 0.1)
+        monkeypatch.setattr(server, "cut_late", look)
+        wait_for(lambda: len(looks) >= 2)
+        lab.toys.gate.set()
+        asking.join(PATIENCE_SECONDS)
+    assert [reply.status for reply in replies] == [200]
+    assert set(looks) == {0}
 
 
 class Waiting(SimpleNamespace):

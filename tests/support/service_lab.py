@@ -23,10 +23,17 @@ from snaphold.service.server import Listening, Place
 from snaphold.service.tokens import create_token
 from support.ledgers import INCIDENT, NOW, actor, configure
 from support.toy_actions import FileVendor, ToyRequest, ToyResult, install, toy
+from support.waiting import PATIENCE_SECONDS
 
 INCIDENT_DOCUMENT: dict[str, Any] = INCIDENT.model_dump(mode="json")
 JSON = {"Content-Type": "application/json"}
 WRITE = {"Idempotency-Key": "INC-1/step/orders-db/1", "X-Snaphold-Justification": "Ransomware, INC-1"}
+LIMITS = (
+    "readiness.LONGEST_LOOK_SECONDS", "requests.BODY_WITHIN_SECONDS", "connections.HEAD_WITHIN_SECONDS",
+    "connections.BODY_WITHIN_SECONDS", "connections.READ_WITHIN_SECONDS", "listener.HANDSHAKE_WITHIN_SECONDS",
+)  # fmt: skip
+"""What the service gives its callers and its database: a busy machine may need longer, and is right all the same."""
+A_MOMENT_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Toys:
 
         def wait(request: ToyRequest, context: Context) -> ToyResult:
             self.begun.set()
-            self.gate.wait(240)
+            self.gate.wait(PATIENCE_SECONDS)
             return start(request, context)
 
         def fail(error: Exception) -> Callable[[ToyRequest, Context], ToyResult]:
@@ -107,9 +114,9 @@ class ServiceLab:
         """Send one request; `token` is a person's id or a token itself, `body` an object or bytes."""
         host = self.url.partition("://")[2]
         connection = (
-            http.client.HTTPSConnection(host, timeout=240, context=ssl.create_default_context(cafile=self.ca_file))
+            http.client.HTTPSConnection(host, timeout=PATIENCE_SECONDS, context=ssl.create_default_context(cafile=self.ca_file))
             if self.ca_file
-            else http.client.HTTPConnection(host, timeout=240)
+            else http.client.HTTPConnection(host, timeout=PATIENCE_SECONDS)
         )
         sent = dict(headers or {})
         if token is not None:
@@ -130,6 +137,25 @@ class ServiceLab:
         body = {"incident": INCIDENT_DOCUMENT, **given}
         return self.request("POST", f"/v1/actions/{action}", body, token=token, headers=headers)
 
+    def hold(self, token: str | None = "ana", **given: Any) -> Reply:  # noqa: S107
+        """Ask for `toy.wait`, which ends when the gate opens: the service waits for a moment and answers with a job."""
+        with self.hurried():
+            return self.act("toy.wait", token, **given)
+
+    @contextmanager
+    def hurried(self) -> Generator[None]:
+        """Have the service wait only for a moment for the actions that are asked for in the block.
+
+        For all others it waits as long as they take: what is done at once on a quiet machine must not become a job on a busy one.
+        """
+        service = self.listening.service
+        before = service.longest_wait
+        object.__setattr__(service, "longest_wait", A_MOMENT_SECONDS)
+        try:
+            yield
+        finally:
+            object.__setattr__(service, "longest_wait", before)
+
     def events(self, action: str = "") -> list[tuple[str, str]]:
         """Return event and action of the ledger's entries."""
         return [(one.event.value, one.action) for one in self.runtime.ledger.entries() if action in ("", one.action)]
@@ -140,15 +166,17 @@ def serving(
     folder: Path,
     patch: Any,
     *,
-    longest_wait: float = 20.0,
+    longest_wait: float = PATIENCE_SECONDS,
     actions: Mapping[str, AnyAction] | None = None,
     certificate: tuple[Path, Path] | None = None,
     **changes: Any,
 ) -> Generator[ServiceLab, None, None]:
     """Serve toy actions, or those that are given, for the length of the block; `changes` are to the configuration.
 
-    With a certificate and its key it is served over TLS.
+    With a certificate and its key it is served over TLS. A test that wants a limit to be met sets it inside of the block.
     """
+    for limit in LIMITS:
+        patch.setattr(f"snaphold.service.{limit}", PATIENCE_SECONDS)
     configuration = configure(folder, sign=False, **changes)
     clock = FixedClock(NOW)
     ledger = DatabaseLedger.open(configuration, clock)
@@ -172,6 +200,6 @@ def serving(
     finally:
         toys.gate.set()
         listening.stop()
-        thread.join(240)
+        thread.join(PATIENCE_SECONDS)
         ledger.close()
         assert not thread.is_alive()

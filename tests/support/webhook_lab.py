@@ -18,6 +18,7 @@ from snaphold.service.keeper import Keeper
 from snaphold.service.records import WebhookDelivery
 from support.ledgers import NOW
 from support.service_lab import Reply, ServiceLab, serving
+from support.waiting import PATIENCE_SECONDS
 
 SECRET = "a-secret-of-a-webhook"
 OLD_SECRET = "the-secret-that-is-being-replaced"
@@ -158,7 +159,7 @@ def receiving(folder: Path, patch: Any, **changes: Any) -> Generator[WebhookLab]
     patch.setenv("SNAPHOLD_TEST_WEBHOOK_OLD", OLD_SECRET)
     patch.setattr(Inbox, "add", _leave)
     patch.setattr(Keeper, "open", _leave)
-    patch.setattr("snaphold.service.webhooks.ANSWER_WITHIN_SECONDS", 60.0)  # no test depends on how fast a machine is
+    patch.setattr("snaphold.service.webhooks.ANSWER_WITHIN_SECONDS", PATIENCE_SECONDS)  # no test depends on how fast a machine is
     (folder / "siem.yaml").write_text(MAPPING)
     given: dict[str, Any] = {"webhooks": WEBHOOKS, "severities": SEVERITIES, "roles": ROLES, **changes}
     with serving(folder, patch, **given) as service:
