@@ -26,9 +26,12 @@ class Ticking:
 
 @pytest.fixture
 def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[ServiceLab]:
-    """A service whose tokens may make three requests at once, and practically none later."""
+    """A service whose tokens may make three requests at once; its buckets do not fill while the clock stands still."""
     settings = {"requests_per_second": 0.0001, "burst": 3, "refusals_per_minute": 2}
     with serving(tmp_path, monkeypatch, service=settings) as found:
+        limits, clock = found.listening.service.limits, Ticking()
+        for buckets in (limits._tokens, limits._refused, limits._deliveries):
+            monkeypatch.setattr(buckets, "_clock", clock)
         yield found
 
 

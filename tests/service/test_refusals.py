@@ -24,6 +24,7 @@ from support.numbered import approval, run
 from support.page_lab import Browser
 from support.service_lab import INCIDENT_DOCUMENT, WRITE, Reply, ServiceLab
 from support.toy_actions import ToyRequest
+from support.waiting import wait_for
 from support.webhook_lab import SECRET, WebhookLab, pagerduty, receiving, siem, signature
 
 ROLES = [
@@ -62,7 +63,7 @@ def refused(lab: ServiceLab) -> Counter[str]:
 
 def slow_body(lab: ServiceLab) -> Reply:
     host, _, port = lab.url.partition("://")[2].rpartition(":")
-    with pytest.MonkeyPatch.context() as patch, socket.create_connection((host, int(port)), timeout=30) as client:
+    with pytest.MonkeyPatch.context() as patch, socket.create_connection((host, int(port)), timeout=240) as client:
         patch.setattr("snaphold.service.requests.BODY_WITHIN_SECONDS", 0.3)
         head = f"POST /v1/actions/toy.read HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {lab.tokens['ana']}\r\n"
         client.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
@@ -70,6 +71,7 @@ def slow_body(lab: ServiceLab) -> Reply:
 
 
 def no_http(lab: ServiceLab) -> Reply:
+    before = refused(lab)
     host, _, port = lab.url.partition("://")[2].rpartition(":")
     with socket.create_connection((host, int(port)), timeout=240) as client:
         client.sendall(CONTENT.encode() + b"\r\n\r\n")
@@ -79,6 +81,7 @@ def no_http(lab: ServiceLab) -> Reply:
     head, _, body = said.partition(b"\r\n\r\n")
     assert b"application/problem+json" in head
     assert json.loads(body)["status"] == 400
+    wait_for(lambda: refused(lab) != before)  # nobody's answer waits for the trail where no request was understood
     return Reply(int(head.split(b" ")[1]), {}, body)
 
 
