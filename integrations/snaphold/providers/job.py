@@ -40,6 +40,8 @@ def main(argv: Sequence[str]) -> int:
     journal.begin()
     try:
         status = _do(folder, journal, lock)
+        # The copy is whole: a cancel that comes now comes too late. It would leave it without its status.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except SnapholdError as error:
         status = _failed(folder, journal, _sentence(error))
     except BaseException as error:

@@ -17,7 +17,7 @@ NOT_FOUND = (3, 4)
 """Exit codes for a folder and for a file that does not exist."""
 FULL_SIGNS = ("no space left on device", "too big for remaining disk space", "quota exceeded")
 CALL_TIMEOUT_SECONDS = 300.0
-_SHORT_TIMEOUT_SECONDS = 30.0
+_SHORT_TIMEOUT_SECONDS = 120.0
 
 
 class RcloneCommand:

@@ -15,7 +15,7 @@ from snaphold.providers.restic_output import LOCKED, cause_of, explain, read_ver
 LOCK_WAIT_SECONDS = 60.0
 LOCK_RETRY_SECONDS = 2.0
 CALL_TIMEOUT_SECONDS = 300.0
-_VERSION_TIMEOUT_SECONDS = 30.0
+_VERSION_TIMEOUT_SECONDS = 120.0
 
 
 class ResticCommand:
