@@ -168,6 +168,7 @@ def test_the_restore_point_is_registered_once_the_job_is_done(tmp_path: Path) ->
     if first.state is JobState.RUNNING:
         assert (first.outcome, first.backup_outcome, first.restore_point) == (Outcome.SUCCEEDED, "", "")
         assert context.staged == []
+    context.staged.clear()
     finish(context.provider(started.pool), started.job)
     done = status(asked, context)
     assert (done.state, done.backup_outcome) == (JobState.DONE, "succeeded")

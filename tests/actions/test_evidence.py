@@ -179,7 +179,7 @@ def test_a_full_disk_fails_the_sealing_and_a_repeat_succeeds(context: Context, m
 def test_a_configured_authority_stamps_the_package(tmp_path: Path, ledger: DatabaseLedger, context: Context) -> None:
     authority = make_authority(tmp_path / "authority")
     with serve(authority) as url:
-        settings = {"time_stamping": {"url": url, "ca_file": str(authority.ca)}}
+        settings = {"time_stamping": {"url": url, "ca_file": str(authority.ca), "timeout": "4m"}}
         configuration = configure(tmp_path / "stamped", pools=[POOL], evidence=settings)
         stamped = replace(context, configuration=configuration)
         result = seal(SealEvidence(), stamped)
@@ -190,7 +190,7 @@ def test_a_configured_authority_stamps_the_package(tmp_path: Path, ledger: Datab
 
 def test_an_authority_that_is_down_leaves_a_visible_gap(tmp_path: Path, context: Context) -> None:
     (tmp_path / "ca.pem").write_text("x")
-    settings = {"time_stamping": {"url": "http://127.0.0.1:9/", "ca_file": str(tmp_path / "ca.pem"), "timeout": "2s"}}
+    settings = {"time_stamping": {"url": "http://127.0.0.1:9/", "ca_file": str(tmp_path / "ca.pem"), "timeout": "1m"}}
     configuration = configure(tmp_path / "stamped", pools=[POOL], evidence=settings)
     result = seal(SealEvidence(), replace(context, configuration=configuration))
     assert (result.timestamped, result.outcome) == (False, Outcome.PARTIAL)

@@ -59,7 +59,7 @@ def test_a_response_ends_with_what_veeam_keeps_sealed_held_and_reported(rig: Pro
     words = ["run", "ransomware-response", "--incident", str(incident), "--config", str(path), "--justification", "Exercise"]
     done = subprocess.run(
         [sys.executable, "-m", "snaphold", *words, "--no-wait"],
-        env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True, timeout=550, check=False,
     )  # fmt: skip
     assert done.returncode == 3, done.stdout + done.stderr
     for step in ("evidence.seal", "evidence.check_seal", "evidence.hold", "close.keep", "close.report"):

@@ -127,7 +127,7 @@ for _ in range(10):
 @pytest.mark.slow
 def test_writers_at_the_same_time_lose_no_record(sealed: Sealed) -> None:
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(sealed.package)]) for _ in range(3)]
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(240) for writer in writers] == [0, 0, 0]
     records = lines(sealed)
     assert [json.loads(line)["seq"] for line in records] == list(range(1, 33))
     append_record(sealed.package, note(), CLOCK, sealed.signer)

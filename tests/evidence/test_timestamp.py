@@ -43,7 +43,7 @@ def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(url: str) -> TimeStamping:
-    return TimeStamping(url=url, ca_file="ca.pem", timeout=timedelta(seconds=5))
+    return TimeStamping(url=url, ca_file="ca.pem", timeout=timedelta(minutes=4))
 
 
 def test_an_authority_is_asked_over_http(authority: Authority) -> None:

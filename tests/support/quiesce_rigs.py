@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from snaphold.domain.asset import Application
@@ -49,6 +50,7 @@ def bank_application(**changes: object) -> Application:
         "location": "bank.db",
         "consistency_query": "SELECT count(*), sum(balance) FROM account",
         "expected": f"{bank_writer.ACCOUNTS}|{bank_writer.TOTAL}",
+        "freeze_deadline": timedelta(minutes=8),
     }
     return Application.model_validate({**fields, **changes})
 
