@@ -128,6 +128,8 @@ class App:
                 zipfile.ZipFile(BytesIO(content)).extractall(self.package)
             elif name.endswith("src/app.py"):
                 (folder / "app.py").write_bytes(content)
+        patience = Path(__file__).with_name("shuffle_patience.py")
+        (self.package / "sitecustomize.py").write_bytes(patience.read_bytes())
         self.folder = folder
         self.cache: dict[str, str] = {}
         self._forks: subprocess.Popen[str] | None = None
@@ -157,7 +159,7 @@ class App:
     def environment(self) -> dict[str, str]:
         """Return the environment of the app's process."""
         kept = {key: value for key, value in os.environ.items() if "proxy" not in key.lower() and not key.startswith("PYTHON")}
-        return {**kept, "PYTHONPATH": str(self.package), "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**kept, "PYTHONPATH": str(self.package), "PYTHONDONTWRITEBYTECODE": "1", "SHUFFLE_APP_SDK_TIMEOUT": str(SECONDS)}
 
     def run(
         self, name: str, parameters: Mapping[str, Any], *, anew: bool = False, folder: Path | None = None, **options: Any
@@ -211,7 +213,12 @@ class App:
             "waitress.serve = lambda app, **kw: real(app, **{**kw, 'host': '127.0.0.1'})\n"
             "runpy.run_path('app.py', run_name='__main__')\n"
         )
-        environment = {**self.environment(), "SHUFFLE_SWARM_CONFIG": "run", "SHUFFLE_APP_EXPOSED_PORT": str(port)}
+        environment = {
+            **self.environment(),
+            "SHUFFLE_SWARM_CONFIG": "run",
+            "SHUFFLE_APP_EXPOSED_PORT": str(port),
+            "SHUFFLE_APP_SDK_WAITRESS_CHANNEL_TIMEOUT": str(SECONDS),  # else it may leave who is slow to ask
+        }
         process = subprocess.Popen(
             [self.python, "-c", starter], cwd=self.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -220,17 +227,17 @@ class App:
             yield
         finally:
             process.terminate()
-            process.wait(120)
+            process.wait(SECONDS)
 
 
 def wait_for(port: int) -> None:
     """Wait until the app answers."""
     import requests
 
-    end = time.monotonic() + 120
+    end = time.monotonic() + SECONDS
     while True:
         try:
-            assert requests.get(f"http://127.0.0.1:{port}/api/v1/health", timeout=60).text == "OK"
+            assert requests.get(f"http://127.0.0.1:{port}/api/v1/health", timeout=SECONDS).text == "OK"
             return
         except requests.ConnectionError:
             assert time.monotonic() < end, "the app does not answer"
