@@ -108,11 +108,12 @@ def test_a_process_that_waited_all_the_time_escalates_and_hears_the_second_line(
     thread = threading.Thread(target=lambda: world.start(plan_of(GATE)))
     thread.start()
     until(lambda: [event for event in world.events if event.what == "waiting"])
+    runtime, run = world.runtime(), world.run().id
     clock.advance(FIRST.total_seconds())
-    until(lambda: wake_run(world.runtime(), world.run().id) and question(world).escalated_to)
+    until(lambda: wake_run(runtime, run) and runtime.ledger.records(Approval)[0].escalated_to)
     clock.advance((SECOND - MOMENT).total_seconds())
     world.vote(question(world).id, "dan", "approved")
-    until(lambda: world.run().has_ended)
+    until(lambda: find_run(runtime.ledger, run).has_ended)
     thread.join(240)
     assert (world.run().status, thread.is_alive()) == (RunStatus.DONE, False)
 
@@ -125,13 +126,14 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: Postgres) 
 
 
 def test_workers_let_a_question_alone_for_days_and_take_it_when_its_time_is_over(shared: World) -> None:
-    world = at(shared, timedelta(0))
-    run = register_run(world.runtime(), plan_of(GATE)).id
-    with working(world.runtime()):
-        until(lambda: stands(world.runtime(), run) == (State.WAITING.value, FIRST))
+    first = at(shared, timedelta(0)).runtime()
+    run = register_run(first, plan_of(GATE)).id
+    with working(first):
+        until(lambda: stands(first, run) == (State.WAITING.value, FIRST))
     late = at(shared, FIRST)
-    with working(late.runtime()):
-        until(lambda: stands(late.runtime(), run) == (State.WAITING.value, SECOND))
+    second = late.runtime()
+    with working(second):
+        until(lambda: stands(second, run) == (State.WAITING.value, SECOND))
     assert question(late).escalated_to == "group/ciso"
     last = at(shared, FIRST + SECOND - MOMENT).runtime("dan")
     decide(last.configuration, last.ledger, question(late).id, last.actor, Decision.APPROVED, "because", last.clock.now())
@@ -144,28 +146,28 @@ def test_workers_let_a_question_alone_for_days_and_take_it_when_its_time_is_over
 
 
 def test_a_question_of_workers_expires_when_nobody_answers_for_days(shared: World) -> None:
-    world = at(shared, timedelta(0))
-    run = register_run(world.runtime(), plan_of(GATE)).id
-    with working(world.runtime()):
-        until(lambda: stands(world.runtime(), run) == (State.WAITING.value, FIRST))
+    first = at(shared, timedelta(0)).runtime()
+    run = register_run(first, plan_of(GATE)).id
+    with working(first):
+        until(lambda: stands(first, run) == (State.WAITING.value, FIRST))
     for since, left in ((FIRST, SECOND), (FIRST + SECOND, None)):
         now = at(shared, since).runtime()
         with working(now):
             until(lambda now=now, left=left: stands(now, run)[1] == left and stands(now, run)[0] != State.DRIVEN.value)
-    found = find_run(world.runtime().ledger, run)
-    assert (found.status, found.reason, question(world).state) == (RunStatus.FAILED, Reason.TIMED_OUT, ApprovalState.EXPIRED)
+    found = find_run(first.ledger, run)
+    assert (found.status, found.reason, question(shared).state) == (RunStatus.FAILED, Reason.TIMED_OUT, ApprovalState.EXPIRED)
     assert shared.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1"]
 
 
 def test_a_worker_that_comes_before_the_deadline_leaves_the_question_alone(shared: World) -> None:
-    world = at(shared, timedelta(0))
-    waiting = register_run(world.runtime(), plan_of(GATE)).id
-    with working(world.runtime()):
-        until(lambda: stands(world.runtime(), waiting) == (State.WAITING.value, FIRST))
-    other = register_run(world.runtime(), plan_of("steps:\n  - {id: look, do: lab.read}\n", generation=2)).id
-    taken = [one for one in world.runtime().ledger.entries() if one.action == "run.take" and one.run == waiting]
+    first = at(shared, timedelta(0)).runtime()
+    waiting = register_run(first, plan_of(GATE)).id
+    with working(first):
+        until(lambda: stands(first, waiting) == (State.WAITING.value, FIRST))
+    other = register_run(first, plan_of("steps:\n  - {id: look, do: lab.read}\n", generation=2)).id
+    taken = [one for one in first.ledger.entries() if one.action == "run.take" and one.run == waiting]
     early = at(shared, FIRST - timedelta(hours=1)).runtime()
     with working(early):  # what is due comes first, so once the other has ended the waiting one was passed over
         until(lambda: find_run(early.ledger, other).has_ended)
     again = [one for one in early.ledger.entries() if one.action == "run.take" and one.run == waiting]
-    assert (len(again), question(world).escalated_to) == (len(taken), "")
+    assert (len(again), question(shared).escalated_to) == (len(taken), "")

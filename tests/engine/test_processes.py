@@ -21,7 +21,7 @@ from support.run_lab import World, make_world, outcomes
 
 LONGEST_SECONDS = 240.0
 """For a machine that is busy with other things; it is no part of any claim."""
-AT_ONCE_SECONDS = 120.0
+AT_ONCE_SECONDS = 400.0
 """Less than the longest wait of a run for a lost message, which is ten minutes here, so it shows that the message arrived."""
 TESTS = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.slow
@@ -71,7 +71,8 @@ def _until(what: Callable[[], bool]) -> None:
 
 
 def _waits(world: World) -> Callable[[], bool]:
-    return lambda: bool(world.runtime().ledger.records(Approval))
+    ledger = world.runtime().ledger
+    return lambda: bool(ledger.records(Approval))
 
 
 def test_a_run_that_is_killed_while_it_waits_goes_on_after_the_answer(world: World, child: subprocess.Popen[str]) -> None:
@@ -103,7 +104,7 @@ def test_a_cancel_from_another_process_ends_a_waiting_run_at_once(world: World, 
 
 def test_an_interrupt_leaves_the_run_in_good_order(world: World, child: subprocess.Popen[str]) -> None:
     _until(_waits(world))
-    time.sleep(0.3)
+    time.sleep(1)  # until it has nothing more to begin, and only waits
     child.send_signal(signal.SIGINT)
     _, complaints = child.communicate(timeout=LONGEST_SECONDS)
     assert "KeyboardInterrupt" in complaints, "the command line turns it into exit code 130"
