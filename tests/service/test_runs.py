@@ -188,7 +188,13 @@ def test_a_run_that_was_begun_without_the_service_is_taken_up_and_cancelled_over
         place = f"{serving.url}/v1/runs/{found['id']}"
         assert requests.post(f"{place}/resume", headers=ben, timeout=240).status_code == 403
         resumed = requests.post(f"{place}/resume", headers=ana, timeout=240)
-        assert (resumed.status_code, resumed.json()["driven"]) == (202, True), resumed.text
+        if "it is not known whether" in resumed.text:  # its process takes long to begin on a busy machine; then one asks again
+            resumed = until(
+                lambda: requests.post(f"{place}/resume", headers=ana, timeout=240), lambda reply: reply.status_code != 424
+            )
+        else:
+            assert resumed.status_code == 202, resumed.text
+        assert resumed.json()["driven"] is True, resumed.text
         same = requests.post(f"{place}/resume", headers=ana, timeout=240)
         assert (same.status_code, same.json()["driven"]) == (200, True)
         assert requests.post(f"{place}/cancel", headers=ana, timeout=240).status_code in (200, 202)
