@@ -57,7 +57,9 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         missing("the program chromium is not installed")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"], timeout=LONGEST_WAIT_MS
+        )
         yield browser
         browser.close()
 

@@ -15,7 +15,7 @@ def test_the_client_needs_only_requests_and_pydantic() -> None:
     code = (
         "import sys, requests; import snaphold.soar.client as c; from snaphold.action import catalogue; "
         "[catalogue()[n].request.model_json_schema() for n in catalogue()]; "
-        "client = c.ServiceClient('http://127.0.0.1:9', 'snh_x', timeout=1)\n"
+        "client = c.ServiceClient('http://127.0.0.1:9', 'snh_x', timeout=240)\n"
         "try: client.health()\n"
         "except Exception as error: assert 'cannot be reached' in str(error), error\n"
         "print(*sys.modules)"

@@ -11,9 +11,8 @@ import pytest
 from snaphold.errors import InputError, SnapholdError
 from snaphold.simulators.faults import FOR_EVER, Fault
 from snaphold.soar.products import POOL
-from snaphold.soar.shuffle_vendor import answer_vendor
 from snaphold.soar.vendors import Direct, actions_of, read_settings
-from support.product_access import PRODUCTS, address_of, product, secrets_of, settings_of_product
+from support.product_access import PRODUCTS, address_of, answer_vendor, product, secrets_of, settings_of_product
 from support.quick_retries import no_pauses
 from support.vendor_rigs import ASSET, INCIDENT, KEY, VendorRig
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from snaphold.soar.shuffle_vendor import ANSWER_WAIT, CALL_SECONDS, answer_vendor, connect, settings_of
+from snaphold.soar import shuffle_vendor
+from snaphold.soar.shuffle_vendor import ANSWER_WAIT, CALL_SECONDS, connect, settings_of
 from snaphold.soar.vendors import VENDORS, Direct
 from support.platform_rigs import PagerDutyRig, Rig, ServiceNowRig
+from support.product_access import answer_vendor
+from support.waiting import PATIENCE_SECONDS
 
 STEP = {"snaphold_incident": "INC-1", "snaphold_step": "tell", "snaphold_justification": "An exercise"}
 
@@ -84,7 +89,7 @@ def test_work_that_is_late_is_unknown_and_is_not_begun_twice() -> None:
 
         def call(self, action: str, given: Mapping[str, Any], **_told: Any) -> dict[str, Any]:
             calls.append(action)
-            assert go.wait(60)
+            assert go.wait(PATIENCE_SECONDS)
             ended.set()
             return {"outcome": "succeeded", "findings": [], **given}
 
@@ -93,11 +98,11 @@ def test_work_that_is_late_is_unknown_and_is_not_begun_twice() -> None:
 
     def ask(seconds: float) -> dict[str, Any]:
         given = {**STEP, "reference": "P1", "text": "a"}
-        return answer_vendor("pagerduty", "incident_add_note", given, connecting=slowly, seconds=seconds)
+        return shuffle_vendor.answer_vendor("pagerduty", "incident_add_note", given, connecting=slowly, seconds=seconds)
 
-    late, meanwhile = ask(0.05), ask(60)
+    late, meanwhile = ask(0.05), ask(PATIENCE_SECONDS)
     go.set()
-    assert ended.wait(60)
+    assert ended.wait(PATIENCE_SECONDS)
     assert (late["success"], late["outcome"], meanwhile["success"], meanwhile["outcome"]) == (False, "unknown", False, "unknown")
     assert "still at work" in meanwhile["why"]
     assert len(calls) == 1
@@ -106,7 +111,10 @@ def test_work_that_is_late_is_unknown_and_is_not_begun_twice() -> None:
 def test_two_accounts_work_side_by_side_in_one_process(rig: Rig) -> None:
     """Shuffle's server mode runs many executions in the threads of one process; a wrong account must not disturb a good one."""
     wrong = dict.fromkeys(rig.secrets(), "wrong-secret-2718")
-    good = connect(rig.kind, {name: access(rig).get(name, "") for name in settings_of(rig.kind)})
+    good = replace(
+        connect(rig.kind, {name: access(rig).get(name, "") for name in settings_of(rig.kind)}),
+        timeout=timedelta(seconds=PATIENCE_SECONDS),
+    )
     bad = connect(rig.kind, {name: access(rig, **wrong).get(name, "") for name in settings_of(rig.kind)})
     with good._configured() as ours, bad._configured() as theirs:
         mine, others = (one.integrations[0].credentials for one in (ours, theirs))

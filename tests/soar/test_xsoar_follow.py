@@ -115,9 +115,9 @@ def test_a_backup_that_still_runs_when_the_time_is_over_is_an_error_that_names_i
 
 
 def test_a_job_that_ended_in_time_is_no_late_one_although_the_question_comes_late(rig: VendorRig) -> None:
-    first = say(rig, "backup-run", {**STEP, "timeout_in_seconds": "60"})
+    first = say(rig, "backup-run", {**STEP, "timeout_in_seconds": "600"})
     rig.let_jobs_end()
-    assert say(rig, "backup-run", later(first["PollingArgs"], 90))["Contents"]["state"] == "done"
+    assert say(rig, "backup-run", later(first["PollingArgs"], 900))["Contents"]["state"] == "done"
 
 
 def test_a_start_whose_answer_is_lost_is_looked_up_and_followed(rig: VendorRig) -> None:
@@ -209,8 +209,8 @@ def test_the_status_is_asked_once_or_with_polling_to_the_end(rig: VendorRig) -> 
     given = {"asset": ASSET, "pool": POOL, "job": job}
     once = say(rig, "backup-status", {**given, "polling": "false"})
     assert (once["Contents"]["state"], "PollingCommand" in once) == ("running", False)
-    first = say(rig, "backup-status", {**given, "polling": "true", "timeout_in_seconds": "60"})
-    late = say(rig, "backup-status", later(first["PollingArgs"], 61))
+    first = say(rig, "backup-status", {**given, "polling": "true", "timeout_in_seconds": "600"})
+    late = say(rig, "backup-status", later(first["PollingArgs"], 601))
     assert (late["Type"], f"job {job} still runs" in late["Contents"]) == (ERROR, True)
     *_, last = follow(rig, "backup-status", {**given, "polling": "true"}, lambda: None, rig.let_jobs_end)
     assert (last["Contents"]["state"], last["Contents"]["job"], starts_asked(rig)) == ("done", job, 1)

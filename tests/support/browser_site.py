@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-LONGEST_WAIT_MS = 120_000
+LONGEST_WAIT_MS = 240_000
 
 
 @dataclass(frozen=True)
