@@ -7,10 +7,13 @@ row in `progress` counts transfers. READY is made when the first transfers are d
 import random
 import sqlite3
 import sys
+import time
 from pathlib import Path
 
 ACCOUNTS = 2_000
 TOTAL = ACCOUNTS * 100
+LARGE_LOG_BYTES = 64 * 1024 * 1024
+LOOKS_EVERY = 100
 
 
 def create(database: Path, journal_mode: str) -> None:
@@ -26,7 +29,12 @@ def create(database: Path, journal_mode: str) -> None:
 
 
 def write_for_ever(database: Path, ready: Path, checkpoint_pages: int) -> None:
-    """Transfer between random accounts until somebody ends the process."""
+    """Transfer between random accounts until somebody ends the process.
+
+    The write-ahead log grows while somebody reads: once it is large, the transfers go on at leisure, so that a reader on
+    a busy machine does not fill the disk.
+    """
+    log, pause = database.with_name(database.name + "-wal"), 0.0
     connection = sqlite3.connect(database, isolation_level=None, timeout=240)
     connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
     connection.execute("PRAGMA synchronous = OFF")
@@ -40,6 +48,10 @@ def write_for_ever(database: Path, ready: Path, checkpoint_pages: int) -> None:
         connection.execute("COMMIT")
         if turn == 20:
             ready.touch()
+        if turn % LOOKS_EVERY == 0:
+            pause = 0.01 if log.exists() and log.stat().st_size > LARGE_LOG_BYTES else 0.0
+        if pause:
+            time.sleep(pause)
 
 
 if __name__ == "__main__":
