@@ -26,6 +26,7 @@ from snaphold.errors import NotAuthorisedError, ProviderError, SnapholdError, Un
 from snaphold.ledger.database import DatabaseLedger
 from snaphold.playbook.load import LoadedPlaybook, read_playbook
 from snaphold.runtime import Runtime
+from snaphold.standing import check_standing
 from support.ledgers import INCIDENT, actor, configure
 from support.toy_actions import FileVendor
 
@@ -117,7 +118,8 @@ class Lab:
         return self.behave(request, context)
 
     def effect(self, key: str) -> None:
-        """Have the vendor start; tests that kill wrap this."""
+        """Have the vendor start, as every call does: not when this process stood still for too long. Tests that kill wrap it."""
+        check_standing()
         self.vendor.start(key)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 
 from snaphold.domain.people import Actor
@@ -17,8 +18,11 @@ from snaphold.ledger.schema import tenure
 from snaphold.runtime import Runtime
 
 LONGEST_SECONDS = 240.0
-LONG_LEASE = timedelta(minutes=5)
-"""Nothing here is about being late, and a busy machine must not make it so."""
+LONG_LEASE = timedelta(hours=1)
+"""Nothing here is about being late, and a busy machine must not make it so. The first sign of life comes after a fifth of it:
+in PostgreSQL that tells the server's time, which is not that of a clock that a test holds."""
+LONG_GRACE_SECONDS = 200.0
+"""So long a worker that stops lets its steps go on."""
 
 
 def until(what: Callable[[], object]) -> None:
@@ -34,18 +38,22 @@ def _never(why: str) -> None:
 
 
 @contextmanager
-def working(runtime: Runtime, actor_of: Callable[[Run], Actor] | None = None) -> Generator[Worker, None, None]:
+def working(
+    runtime: Runtime, actor_of: Callable[[Run], Actor] | None = None, *, census_seconds: float = 0.5
+) -> Generator[Worker, None, None]:
     """Have a worker work for the length of the block; runs act in the runtime's name unless `actor_of` says another."""
-    settings = Settings(lease=LONG_LEASE, look_seconds=0.05, again_in=timedelta(seconds=1), census_seconds=0.5)
+    settings = Settings(lease=LONG_LEASE, look_seconds=0.05, again_in=timedelta(seconds=1), census_seconds=census_seconds)
     worker = Worker(runtime, actor_of or (lambda _: runtime.actor), settings, _never)
     thread = threading.Thread(target=worker.work)
-    thread.start()
-    try:
-        yield worker
-    finally:
-        worker.stop()
-        thread.join(LONGEST_SECONDS)
-        assert not thread.is_alive()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("snaphold.engine.worker.GRACE_SECONDS", LONG_GRACE_SECONDS)
+        thread.start()
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            thread.join(LONGEST_SECONDS)
+            assert not thread.is_alive()
 
 
 def stands(runtime: Runtime, run: str) -> tuple[str, timedelta | None]:

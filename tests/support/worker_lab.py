@@ -32,8 +32,9 @@ from support.ledgers import INCIDENT
 from support.run_lab import Lab, LabRequest, LabResult, World, make_world, trial
 
 TESTS = Path(__file__).resolve().parents[1]
-LEASE_SECONDS = 4
-LONGEST_SECONDS = 300.0
+LEASE_SECONDS = 10
+"""Short, because the tests wait for it; a worker that stands still for most of it ends, and another one is launched."""
+LONGEST_SECONDS = 480.0
 """For a machine that is busy with other things; it is no part of any claim."""
 PLAYBOOK = """inputs:
   assets: {type: list, required: true}
@@ -140,6 +141,7 @@ class Child:
     process: subprocess.Popen[str]
     id: str = ""
     died: datetime | None = None
+    is_mortal: bool = False
 
 
 @dataclass
@@ -151,6 +153,8 @@ class WorkerLab:
     seed: int = 0
     lease: float = LEASE_SECONDS
     children: list[Child] = field(default_factory=list[Child])
+    keys: list[str] = field(default_factory=list[str])
+    registered: int = 0
     world: World = field(init=False)
 
     def __post_init__(self) -> None:
@@ -159,14 +163,14 @@ class WorkerLab:
         self.runtime = self.world.runtime()
         self.dice = random.Random(self.seed)  # noqa: S311  a drill that can be repeated, not a secret
 
-    def register(self, runs: int, assets: int) -> list[str]:
-        """Register runs of so many assets each; return the key that each asset must start under, once."""
-        keys: list[str] = []
-        for number in range(1, runs + 1):
+    def register(self, runs: int, assets: int) -> None:
+        """Register runs of so many assets each; `keys` are those that each asset must start under, once."""
+        for _ in range(runs):
+            self.registered += 1
+            number = self.registered
             names = [f"asset-{number}-{index}" for index in range(assets)]
             register_run(self.runtime, plan_for(number, names))
-            keys += [f"INC-{number}/trial.each.go/{name}/1" for name in names]
-        return keys
+            self.keys += [f"INC-{number}/trial.each.go/{name}/1" for name in names]
 
     def launch(self, fatal: int = 0, url: str = "") -> Child:
         """Start a worker that dies at the boundary of that number."""
@@ -174,7 +178,7 @@ class WorkerLab:
         command = [sys.executable, "-m", "support.worker_lab", str(self.folder), str(fatal), str(self.lease)]
         with (self.folder / "workers.log").open("ab") as log:
             process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
-        child = Child(process)
+        child = Child(process, is_mortal=fatal > 0)
         threading.Thread(target=self._watch, args=(child,), daemon=True).start()
         self.children.append(child)
         return child
@@ -194,17 +198,27 @@ class WorkerLab:
         """Return all runs."""
         return self.runtime.ledger.records(Run)
 
-    def keep(self, count: int, kills: int, *, during: Callable[[], None] = lambda: None) -> None:
-        """Keep so many workers alive until every run has ended; the first `kills` of those launched die at random points."""
-        mortal = kills
+    def keep(self, count: int, kills: int, *, during: Callable[[], bool] = lambda: False) -> None:
+        """Keep so many workers alive until every run has ended, `kills` of them have died at random points, and `during`,
+        which is called again and again, says that nothing more is to come.
+
+        On a slow machine the others may be done before a worker reaches its point, or it ends because it stood still for
+        too long: another one dies then, and there are more runs to do.
+        """
         deadline = time.monotonic() + LONGEST_SECONDS
         while True:
-            during()
-            while len(self.alive) < count:
-                self.launch(self.dice.randint(15, 120) if mortal > 0 else 0)
-                mortal -= 1
+            more_to_come = during()
+            found = [(child, child.process.poll()) for child in self.children]
+            killed = sum(code == -signal.SIGKILL for _, code in found)
+            doomed = sum(child.is_mortal for child, code in found if code is None)
+            for _ in range(count - sum(code is None for _, code in found)):
+                is_mortal = killed + doomed < kills
+                self.launch(self.dice.randint(15, 120) if is_mortal else 0)
+                doomed += is_mortal
             if all(run.has_ended for run in until_it_answers(self.runs)):
-                return
+                if killed == kills and not more_to_come:
+                    return
+                until_it_answers(lambda: self.register(1, 4))
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.1)
 
