@@ -22,6 +22,7 @@ import psycopg
 
 from support.needs import missing
 from support.ports import reserve_port
+from support.waiting import wait_for
 
 USER, PASSWORD = "snaphold", "pg-secret-0123456789"
 _READY_SECONDS = 240
@@ -29,7 +30,7 @@ _ATTEMPTS = 5
 _UNPRIVILEGED = ("postgres", "nobody")
 # Nothing here must survive a crash of the machine; it does survive a kill of the server.
 _SETTINGS = {
-    "fsync": "off", "full_page_writes": "off", "max_connections": "150", "shared_buffers": "32MB",
+    "fsync": "off", "full_page_writes": "off", "max_connections": "400", "shared_buffers": "32MB",
     "listen_addresses": "127.0.0.1", "autovacuum": "off", "max_wal_size": "256MB", "log_min_messages": "fatal", "timezone": "UTC",
 }  # fmt: skip
 
@@ -61,6 +62,9 @@ class Postgres:
         """Make a database and return its name."""
         self.made += 1
         name = f"test_{os.getpid()}_{self.made}"
+        # A connection that was closed is there until its process has ended, and PostgreSQL waits for that only five seconds.
+        users = f"select pid from pg_stat_activity where datname = '{template}'"  # noqa: S608  a name of ours
+        wait_for(lambda: not self.execute(users))
         self.execute(f"create database {name} template {template}")
         return name
 
