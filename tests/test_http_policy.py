@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
@@ -67,12 +66,20 @@ def test_pauses_grow_and_differ() -> None:
         assert all(PLAIN.pause * 2**repeat / 2 <= pause <= PLAIN.pause * 2**repeat for pause in pauses)
 
 
+def until(moment: datetime) -> float:
+    return (moment - datetime.now(timezone.utc)).total_seconds()
+
+
 def test_the_wait_is_read_as_seconds_as_a_date_and_as_a_moment() -> None:
     assert asked_wait({"retry-after": "7"}, PLAIN.resets) == 7.0
-    later = datetime.now(timezone.utc) + timedelta(seconds=40)
-    assert asked_wait({"retry-after": format_datetime(later, usegmt=True)}, PLAIN.resets) == pytest.approx(40, abs=2)
+    later = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(hours=1)
+    wait, left = asked_wait({"retry-after": format_datetime(later, usegmt=True)}, PLAIN.resets), until(later)
+    assert wait is not None
+    assert left - 1 < wait <= 3600, "what was left when it was read, and no less than is left now"
     assert asked_wait({"ratelimit-reset": "9"}, PAGERDUTY_REST.resets) == 9.0
-    assert asked_wait({"x-ratelimit-reset": str(int(time.time()) + 50)}, SERVICENOW.resets) == pytest.approx(50, abs=2)
+    wait, left = asked_wait({"x-ratelimit-reset": f"{later.timestamp():.0f}"}, SERVICENOW.resets), until(later)
+    assert wait is not None
+    assert left - 1 < wait <= 3600
     assert asked_wait({"x-ratelimit-reset": "1"}, SERVICENOW.resets) == 0.0
 
 

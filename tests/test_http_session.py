@@ -128,7 +128,7 @@ def test_a_failed_call_leaves_one_line_without_secrets(server: SimulatorServer, 
     with caplog.at_level(logging.WARNING, "snaphold.http"):
         session(server).call("POST", "/users/hunter-two", query={"token": "also-secret"}, document={"password": "p4ssw0rd"})
         session(server).call("GET", "/fine")
-    (line,) = [record.getMessage() for record in caplog.records]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "snaphold.http"]
     told = json.loads(line)
     assert (told["event"], told["method"], told["status"], told["attempts"]) == ("http_call_failed", "POST", 500, 1)
     assert told["request_id"] == server.exchanges[0].call.headers["x-request-id"]

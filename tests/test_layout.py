@@ -51,7 +51,10 @@ def test_every_data_file_of_the_package_is_shipped() -> None:
     shipped = configparser.ConfigParser()
     shipped.read(ROOT / "setup.cfg")
     patterns = {(package, pattern) for package, text in shipped["options.package_data"].items() for pattern in text.split()}
-    others = [path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
+    # While Python writes what it has compiled, the file has another ending for a moment.
+    others = [
+        path for path in PACKAGE.rglob("*") if path.suffix != ".py" and path.parent.name != "__pycache__" and path.is_file()
+    ]
     for path in others:
         parts = path.relative_to(PACKAGE).parts
         # A pattern counts from its package, which may lie several folders above the file.

@@ -112,7 +112,7 @@ def test_plain_text_stays() -> None:
 def test_a_remembered_secret_never_comes_through(secret: str, before: str, after: str) -> None:
     secrets._known.clear()
     remember(secret)
-    assert secret not in redact(before + secret + after).replace(HIDDEN, "\x00")
+    assert not any(secret in part for part in redact(before + secret + after).split(HIDDEN))
 
 
 def test_the_longer_of_two_secrets_is_hidden_whole() -> None:

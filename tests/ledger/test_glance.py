@@ -9,6 +9,7 @@ import pytest
 
 from snaphold.clock import FixedClock
 from snaphold.domain.authority import Hold
+from snaphold.ledger.connection import SqliteStore
 from snaphold.ledger.database import DatabaseLedger
 from snaphold.ledger.glance import count_records, edges_of_run, newest_of_run, records_about
 from support.ledger_traffic import watched
@@ -38,7 +39,9 @@ def test_a_short_run_is_told_whole(ledger: DatabaseLedger, first: int, last: int
 
 
 def test_the_newest_entry_is_found_without_reading_the_others(ledger: DatabaseLedger) -> None:
-    with watched() as traffic:
+    store = ledger.store
+    assert isinstance(store, SqliteStore)
+    with watched(store.engine) as traffic:
         assert (newest_of_run(ledger, "RUN-1"), newest_of_run(ledger, "RUN-2"), newest_of_run(ledger, "none")) == (30, 28, 0)
     assert traffic.statements == 3
 

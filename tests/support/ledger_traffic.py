@@ -24,8 +24,8 @@ class Traffic:
 
 
 @contextmanager
-def watched() -> Generator[Traffic, None, None]:
-    """Count what this process sends to ledgers for the length of the block."""
+def watched(engine: sa.Engine | type[sa.Engine] = sa.Engine) -> Generator[Traffic, None, None]:
+    """Count what this process sends to ledgers, or to the one that is named, for the length of the block."""
     traffic = Traffic()
 
     def count(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
@@ -34,8 +34,8 @@ def watched() -> Generator[Traffic, None, None]:
             traffic.statements += 1
             traffic.characters += sum(len(value) for row in rows for value in row if isinstance(value, str))
 
-    listen(sa.Engine, "before_cursor_execute", count)
+    listen(engine, "before_cursor_execute", count)
     try:
         yield traffic
     finally:
-        remove(sa.Engine, "before_cursor_execute", count)
+        remove(engine, "before_cursor_execute", count)

@@ -22,6 +22,8 @@ from support.ledgers import configure, make_context
 from support.toy_actions import FileVendor, install, looked_up, toy
 
 PAUSE_SECONDS = 0.002
+LONGEST_WAIT_SECONDS = 240.0
+"""Another worker may stand still while it writes; the race is not about that."""
 
 
 def work(folder: Path, keys: int, seed: int, deaths: float) -> None:
@@ -35,7 +37,7 @@ def work(folder: Path, keys: int, seed: int, deaths: float) -> None:
     install(_patch(), toy(looked_up(FileVendor(folder / "starts"), before=maybe_die, after=maybe_die)))
     configuration = configure(folder, sign=False)
     clock = SystemClock()
-    ledger = DatabaseLedger(folder / "ledger.sqlite", clock)
+    ledger = DatabaseLedger(folder / "ledger.sqlite", clock, busy_seconds=LONGEST_WAIT_SECONDS)
     left = [f"INC-1/start/asset-{number}/1" for number in range(keys)]
     dice.shuffle(left)
     while left:
