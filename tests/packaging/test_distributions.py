@@ -23,13 +23,18 @@ EPOCH = "1780000000"
 
 def run(*argv: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command with nothing of the checkout on Python's path; it must succeed."""
+    done = attempt(*argv, folder=folder, **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def attempt(*argv: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with nothing of the checkout on Python's path."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    done = subprocess.run(
+    return subprocess.run(
         [str(word) for word in argv], cwd=folder, env={**kept, **environment}, capture_output=True, text=True,
         timeout=SECONDS, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
 
 
 def copy_checkout(target: Path) -> Path:
@@ -158,9 +163,14 @@ def environment(folder: Path) -> None:
 
 
 def install(python: Path, *words: str | Path) -> None:
-    """Install into an environment."""
+    """Install into an environment.
+
+    What this machine has had before is not asked for again: a package index may fail for a moment.
+    """
     uv = shutil.which("uv")
     installer = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
+    if uv and attempt(*installer, "-q", "--offline", *words, folder=python.parents[2]).returncode == 0:
+        return
     run(*installer, "-q", *words, folder=python.parents[2])
 
 

@@ -85,7 +85,7 @@ def example_arguments(command: Mapping[str, Any]) -> dict[str, Any]:
         state = entry.example_result().model_dump(mode="json")["state"]
         conditions = {} if names.tells_done(entry) else {"until": f'$result.state == "{state}"', "fail": '$result.state == "no"'}
         found |= conditions | {"job": "JOB-wait"} if "job" in found else conditions
-        found |= {"interval_in_seconds": "5", "timeout_in_seconds": "60"}
+        found |= {"interval_in_seconds": "5", "timeout_in_seconds": "600"}
     return found
 
 
