@@ -40,6 +40,19 @@ GATE = '''steps:
 run = make_world(Path(sys.argv[1])).start(plan_of(GATE))
 print(run.status.value, run.exit_code)
 """
+INTERRUPTED = """
+import os, signal
+from snaphold.engine import durable
+
+begin = durable.begin
+
+def begin_and_interrupt(drive):
+    begin(drive)
+    os.kill(os.getpid(), signal.SIGINT)
+
+durable.begin = begin_and_interrupt
+"""
+"""Before PROGRAM: the run's own process is interrupted when it has just begun."""
 
 
 @pytest.fixture
@@ -57,9 +70,9 @@ def child(tmp_path: Path) -> Generator[subprocess.Popen[str]]:
         process.kill()
 
 
-def _start(folder: Path) -> subprocess.Popen[str]:
+def _start(folder: Path, program: str = PROGRAM) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    command = [sys.executable, "-c", PROGRAM, str(folder)]
+    command = [sys.executable, "-c", program, str(folder)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -104,10 +117,21 @@ def test_a_cancel_from_another_process_ends_a_waiting_run_at_once(world: World, 
 
 def test_an_interrupt_leaves_the_run_in_good_order(world: World, child: subprocess.Popen[str]) -> None:
     _until(_waits(world))
-    time.sleep(1)  # until it has nothing more to begin, and only waits
     child.send_signal(signal.SIGINT)
     _, complaints = child.communicate(timeout=LONGEST_SECONDS)
     assert "KeyboardInterrupt" in complaints, "the command line turns it into exit code 130"
     approval = world.runtime().ledger.records(Approval)[0]
     world.vote(approval.id, "cleo", "approved")
     assert resume_run(world.runtime(), approval.run).status is RunStatus.DONE
+
+
+def test_an_interrupt_that_comes_when_a_run_has_just_begun_leaves_it_in_good_order_too(world: World, tmp_path: Path) -> None:
+    with _start(tmp_path, INTERRUPTED + PROGRAM) as process:
+        try:
+            _, complaints = process.communicate(timeout=LONGEST_SECONDS)
+        finally:
+            process.kill()
+    assert "KeyboardInterrupt" in complaints
+    run = resume_run(world.runtime(), world.run().id, stay_at_gates=False)
+    assert run.status is RunStatus.WAITING
+    assert world.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from snaphold.engine.drive import Drive
@@ -138,19 +140,13 @@ def _drive(runtime: Runtime, plan: Plan, run: Run, listener: Listener, stay_at_g
     durable = _engine_module()
     drive = Drive(runtime, plan, run, listener, stay_at_gates)
     drive.note_waiting()  # a question may still be open from before; what was asked is not asked again
-    interrupted = False
+    begun, failure = threading.Event(), list[BaseException]()
     with durable.launched(drive):
-        durable.begin(drive)
-        while not _finished(drive):
-            try:
-                with drive.changed:
-                    drive.changed.wait(_PATIENCE_SECONDS)
-            except KeyboardInterrupt:
-                if interrupted:
-                    raise
-                interrupted = True
-                listener(StepEvent("leaving", ""))
-                durable.leave(drive)
+        # An interrupt is to find this thread waiting: one that came while the run began would not ask its parts to let go.
+        threading.Thread(target=lambda: _begin(durable, drive, begun, failure), name=f"beginning of {run.id}").start()
+        interrupted = _wait(durable, drive, lambda: begun.is_set() and (bool(failure) or _finished(drive)))
+        if failure:
+            raise failure[0]
         durable.settle(drive)
     left = drive.left.get(run.id)
     if left is not None and left.cause is not None:
@@ -158,6 +154,35 @@ def _drive(runtime: Runtime, plan: Plan, run: Run, listener: Listener, stay_at_g
     if left is not None and interrupted:
         raise KeyboardInterrupt
     return find_run(runtime.ledger, run.id)
+
+
+def _begin(durable: Any, drive: Drive, begun: threading.Event, failure: list[BaseException]) -> None:
+    try:
+        durable.begin(drive)
+    except BaseException as error:  # noqa: BLE001  it is raised again by the thread that waits
+        failure.append(error)
+    finally:
+        begun.set()
+        with drive.changed:
+            drive.changed.notify_all()
+
+
+def _wait(durable: Any, drive: Drive, is_over: Callable[[], bool]) -> bool:
+    """Wait until the run is over here; return whether a person interrupted it. A second interrupt is raised."""
+    interrupted = False
+    while True:
+        try:
+            while not is_over():
+                with drive.changed:
+                    drive.changed.wait(_PATIENCE_SECONDS)
+        except KeyboardInterrupt:
+            if interrupted:
+                raise
+            interrupted = True
+            drive.listener(StepEvent("leaving", ""))
+            durable.leave(drive)
+        else:
+            return interrupted
 
 
 def _finished(drive: Drive) -> bool:
