@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +17,7 @@ from snaphold.engine import durable
 from snaphold.engine.drive import Drive
 from snaphold.engine.driver import cancel_run, resume_run, start_run
 from snaphold.engine.durable import DurableSteps
-from snaphold.engine.locks import sole_driver
+from snaphold.engine.locks import is_held, sole_driver
 from snaphold.engine.plan import plan_path
 from snaphold.engine.run import Reason, Run, RunStatus, driver_lock
 from snaphold.engine.steps import Act, Branch, StepEvent, Tick
@@ -178,6 +180,17 @@ def test_only_one_live_process_drives_a_run(world: World) -> None:
         pytest.raises(BusyError, match="driven by a live process"),
     ):
         resume_run(world.runtime(), run.id)
+
+
+def test_somebody_who_only_looks_whether_a_run_is_driven_keeps_nobody_from_driving_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    looking = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(looking, fcntl.LOCK_SH)  # as `is_held` does for a moment
+    threading.Timer(0.2, os.close, [looking]).start()
+    with sole_driver(path, "RUN-1"):
+        assert is_held(path)
+        with pytest.raises(BusyError, match="driven by a live process"), sole_driver(path, "RUN-1"):
+            pass
 
 
 def test_a_plan_that_was_changed_is_refused(world: World) -> None:

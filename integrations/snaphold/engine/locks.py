@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from snaphold.errors import BusyError, StorageError
+
+_LOOK_SECONDS = 0.002
 
 
 @contextmanager
@@ -28,7 +31,7 @@ def sole_driver(path: Path, what: str) -> Generator[None, None, None]:
     descriptor = _open(path)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _hold_alone(descriptor)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
             raise BusyError(
@@ -41,6 +44,19 @@ def sole_driver(path: Path, what: str) -> Generator[None, None, None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _hold_alone(descriptor: int) -> None:
+    """Lock for this process alone; raise BlockingIOError when another one does. Who only looks shares it, for a moment."""
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # fails when somebody has it alone
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
 
 
 def is_held(path: Path) -> bool:
