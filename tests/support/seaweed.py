@@ -19,7 +19,7 @@ from support.ports import reserve_port
 
 _GRPC_OFFSET = 10_000
 """SeaweedFS takes a second port so far above each."""
-_READY_SECONDS = 240
+_READY_SECONDS = 480
 VAULT, PLAIN = "vault", "plain"
 ADMIN, WRITER, READER = "admin", "writer", "reader"
 _WRITER_RIGHTS = (

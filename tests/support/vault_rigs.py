@@ -32,7 +32,7 @@ def s3_settings(store: Seaweed, **changes: Any) -> dict[str, Any]:
     return {
         "kind": "s3", "bucket": VAULT, "prefix": changes.pop("prefix", "") or store.prefix(), "endpoint": store.endpoint,
         "path_style": True, "access_key": f"command:echo {identity}", "secret_key": f"command:echo {secret}",
-        "keep": "10m", "connect_timeout": "240s", "read_timeout": "240s", "attempts": 2, "part_size_mib": 5, **changes,
+        "keep": "10m", "connect_timeout": "240s", "read_timeout": "240s", "attempts": 5, "part_size_mib": 5, **changes,
     }  # fmt: skip
 
 

@@ -301,7 +301,7 @@ def test_a_store_without_an_encryption_key_is_named_as_the_reason(tmp_path: Path
     (tmp_path / "store").mkdir()
     with run_seaweed(tmp_path / "store", encryption=False) as store:
         with pytest.raises(StorageError) as caught:
-            put(s3_vault(tmp_path / "a", store))
+            put(s3_vault(tmp_path / "a", store, attempts=1))
         assert "without an encryption key" in str(caught.value.why)
         assert "encryption: bucket" in str(caught.value.do)
         vault = s3_vault(tmp_path / "b", store, encryption="bucket")
