@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from support.needs import missing
 from support.ports import reserve_port
@@ -161,7 +162,10 @@ def run_postgres() -> Generator[Postgres, None, None]:
                    "-E", "UTF8", "--no-locale", "--no-sync"]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, cwd=folder, **owner)
         server.start()
-        yield server
+        with pytest.MonkeyPatch.context() as patch:
+            # A new connection is a new process, and no test is about one that comes late.
+            patch.setattr("snaphold.ledger.postgresql.CONNECT_SECONDS", _READY_SECONDS)
+            yield server
     finally:
         server.stop(signal.SIGQUIT)
         shutil.rmtree(folder, ignore_errors=True)
