@@ -80,7 +80,7 @@ def action_key(entry: AnyAction, given: Mapping[str, Any], incident_id: str, ste
 def _key_values(values: list[Any]) -> str:
     parts = [_texts(value) for value in values]
     joined = "+".join(",".join(part) for part in parts)
-    if not joined.strip("+"):
+    if joined == "+" * (len(parts) - 1):
         return "-"
     plain = all(_PLAIN.fullmatch(text) for part in parts for text in part)
     if plain and joined != "-" and len(joined) <= LONGEST_KEY_VALUES:
