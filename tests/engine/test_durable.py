@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
 from datetime import timedelta
@@ -371,13 +372,17 @@ def test_a_step_that_takes_too_long_is_unknown_and_ends_the_run(world: World) ->
 def test_a_run_has_no_pickle_in_its_file_and_nobody_else_can_read_it(world: World) -> None:
     import sqlite3
 
-    run = world.start(plan_of(GATE), stay_at_gates=False)
+    def listen(_event: StepEvent) -> None:
+        logging.getLogger("dbos").warning("as on a slow machine")
+
+    run = start_run(world.runtime(), plan_of(GATE), listener=listen, stay_at_gates=False)
     path = world.configuration.state_folder / "runs" / f"{run.id}.sqlite"
     with sqlite3.connect(path) as connection:
         kinds = {row[0] for row in connection.execute("select distinct serialization from operation_outputs")}
         assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
     connection.close()
     assert kinds == {"portable_json"}
+    assert "as on a slow machine" in path.with_suffix(".log").read_text(encoding="utf-8")
     assert {entry.stat().st_mode & 0o077 for entry in path.parent.iterdir()} == {0}
 
 

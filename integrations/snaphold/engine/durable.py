@@ -8,12 +8,14 @@ their steps in the order of chance, and a queue polls once a second (docs/refere
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -355,13 +357,20 @@ def _receive(seconds: float) -> None:
     DBOS.recv(WAKE, timeout_seconds=min(max(seconds, 0.0), LONGEST_RECEIVE_SECONDS))
 
 
+class _PrivateFile(logging.FileHandler):
+    """A log that nobody else can read, as everything beside it."""
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600))
+
+
 def log_to(path: Path) -> logging.Handler:
     """Send what DBOS logs to the run's own file; people and programs read our output, not the engine's."""
     logger = logging.getLogger("dbos")
     logger.propagate = False
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
-    handler = logging.FileHandler(path, delay=True, encoding="utf-8")
+    handler = _PrivateFile(path, delay=True, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)
     return handler
