@@ -27,6 +27,7 @@ VERBS = frozenset(
         "classify",
         "close",
         "compare",
+        "cover",
         "delete",
         "end",
         "extend",
@@ -56,7 +57,7 @@ VERBS = frozenset(
         "verify",
     }
 )  # fmt: skip  a new verb is added here on purpose
-SECOND_HOMES = {"backup": "publication"}
+SECOND_HOMES = {"backup": "publication", "change": "change_cover"}
 """Modules that hold further actions of a subject, because one module would get too long."""
 PERSON_DECIDES = frozenset[str]()
 """Actions that write and neither look up nor repeat safely. Each needs a reason in its docstring ("cannot be looked up")."""

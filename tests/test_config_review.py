@@ -14,6 +14,8 @@ from support.incident_context import make_configuration
 TODAY = date(2026, 11, 22)
 POOL: dict[str, Any] = {"name": "p1", "provider": "restic", "location": "pool", "password": "env:SNAPHOLD_TEST_UNSET"}
 
+KINDS = {"itsm": "servicenow", "paging": "pagerduty"}
+
 
 def found(part: str, tmp_path: Path, **changes: Any) -> list[str]:
     configuration = make_configuration(**changes).placed_at(tmp_path)
@@ -76,6 +78,22 @@ def test_an_integration_that_is_reached_without_encryption_is_named(tmp_path: Pa
     assert found("integrations", tmp_path, integrations=[plain]) == [
         "itsm is reached without encryption, its password too: http://itsm.example.org"
     ]
+
+
+@pytest.mark.parametrize(
+    ("named", "texts"),
+    [
+        ("itsm", []),
+        (
+            "itms",
+            ["change names the unknown integration 'itms' (did you mean \"itsm\"?): no emergency change can be opened"],
+        ),
+        ("paging", ["change names paging, a pagerduty, which knows no changes; kinds that do: servicenow"]),
+    ],
+)
+def test_a_change_rule_that_can_open_nothing_is_named(named: str, texts: list[str], tmp_path: Path) -> None:
+    both = [{"name": name, "kind": kind, "url": "https://x.example.org"} for name, kind in KINDS.items()]
+    assert found("authority", tmp_path, integrations=both, authority={"change": {"integration": named}}) == texts
 
 
 def test_assets_that_nobody_classified_are_named(tmp_path: Path) -> None:

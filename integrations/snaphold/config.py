@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, WithJsonSchema, model_validator
 
+from snaphold.authority_rules import Authority
 from snaphold.clock import Duration, Positive
 from snaphold.config_examples import EXAMPLES
 from snaphold.database_address import DatabaseAddress, given_address, resolve_address
@@ -209,13 +210,6 @@ class EvidenceSettings(Value):
         description="Left out: packages are marked not time-stamped.",
         examples=[{"url": "https://tsa.example.org/", "ca_file": "trust/tsa-ca.pem"}],
     )
-
-
-class Authority(Value):
-    """What needs a grant, and how long a grant may last."""
-
-    grant_required: tuple[str, ...] = Field(default=(), description="Actions or patterns.", examples=[["backup.start"]])
-    longest_grant: Positive = Field(default=timedelta(hours=8), description="No grant lasts longer.", examples=["8h"])
 
 
 class Configuration(Value):

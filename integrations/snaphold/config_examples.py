@@ -172,7 +172,17 @@ EXAMPLES: dict[str, Any] = {
         {
             "name": "soc-analyst",
             "members": ["ana"],
-            "may": ["triage.*", "approval.*", "authority.*", "backup.*", "evidence.*", "hold.place", "escalation.*", "report.*"],
+            "may": [
+                "triage.*",
+                "approval.*",
+                "authority.*",
+                "change.*",
+                "backup.*",
+                "evidence.*",
+                "hold.place",
+                "escalation.*",
+                "report.*",
+            ],
         },
         {"name": "case-followers", "members": ["ana"], "may": ["case.*", "retention.*"]},
         {"name": "incident-managers", "members": ["ben", "cho"], "may": ["*"]},
@@ -186,7 +196,11 @@ EXAMPLES: dict[str, Any] = {
         {"name": "intake", "members": ["alerts"], "may": ["case.*", "schedule.*", "triage.*", "backup.*", "escalation.*"]},
         {"name": "backup-emergency", "may": ["backup.start"]},
     ],
-    "authority": {"grant_required": ["backup.start"], "longest_grant": "8h"},
+    "authority": {
+        "grant_required": ["backup.start"],
+        "longest_grant": "8h",
+        "change": {"integration": "itsm", "standard": "Emergency backup of a server"},
+    },
     "evidence": {
         "store": "evidence",
         "trust": "trust",

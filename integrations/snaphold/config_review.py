@@ -43,6 +43,7 @@ def review(configuration: Configuration, today: date) -> list[Finding]:
         ("pools", lambda: _pools(configuration)),
         ("routes", lambda: _routes(configuration)),
         ("integrations", lambda: _integrations(configuration, today)),
+        ("authority", lambda: _authority(configuration)),
         ("people", lambda: _people(configuration)),
         ("evidence", lambda: _evidence(configuration)),
         ("contacts", lambda: _contacts(configuration, today)),
@@ -178,6 +179,26 @@ def _integrations(configuration: Configuration, today: date) -> Iterator[str]:
             yield f"the certificate file {item.ca_file} of {item.name} does not exist"
         for name, reference in sorted(item.credentials.items()):
             yield from _secret(f"the {name} of {item.name}", reference, configuration)
+
+
+def _authority(configuration: Configuration) -> Iterator[str]:
+    from snaphold.platforms.base import PlatformVerb
+    from snaphold.platforms.registry import describe_platforms
+    from snaphold.providers.base import Support
+
+    rule = configuration.authority.change
+    if rule is None:
+        return
+    kinds = {item.name: item.kind for item in configuration.integrations}
+    if rule.integration not in kinds:
+        why = suggest(rule.integration, list(kinds)) or f"configured: {', '.join(kinds) or 'none'}"
+        yield f"change names the unknown integration {rule.integration!r} ({why}): no emergency change can be opened"
+        return
+    changing = PlatformVerb.OPEN_CHANGE
+    able = [it.platform for it in describe_platforms() if it.capabilities[changing].support is not Support.UNSUPPORTED]
+    if kinds[rule.integration] not in able:
+        kind = kinds[rule.integration]
+        yield f"change names {rule.integration}, a {kind}, which knows no changes; kinds that do: {', '.join(sorted(able))}"
 
 
 def _people(configuration: Configuration) -> Iterator[str]:

@@ -11,6 +11,7 @@ import pytest
 from snaphold.actions.authority import CheckEmergency, RevokeGrant, check_emergency
 from snaphold.actions.authority import revoke_grant as revoke
 from snaphold.authority import issue_grant
+from snaphold.authority_rules import Authority
 from snaphold.clock import FixedClock
 from snaphold.context import Context
 from snaphold.domain.authority import Grant
@@ -56,7 +57,14 @@ def test_the_quorum_is_that_of_the_most_critical_tier(context: Context) -> None:
 def test_nothing_is_needed_where_the_configuration_asks_for_nothing(context: Context) -> None:
     free = configure(context.configuration.base / "free", roles=[{"name": "a", "members": ["ana"], "may": ["*"]}])
     found = check_emergency(CheckEmergency(action=ACTION), replace(context, configuration=free, actor=actor(free)))
-    assert (found.approval_needed, found.grant) == (False, "")
+    assert (found.approval_needed, found.grant, found.change_wanted) == (False, "", False)
+
+
+def test_a_change_is_wanted_where_the_rules_name_a_change_system(context: Context) -> None:
+    rule = {"grant_required": [ACTION], "change": {"integration": "itsm"}}
+    ruled = context.configuration.model_copy(update={"authority": Authority.model_validate(rule)})
+    found = check_emergency(CheckEmergency(action=ACTION), replace(context, configuration=ruled))
+    assert (found.change_wanted, found.approval_needed) == (True, True), "a change does not stand in for an approval"
 
 
 def test_unknown_names_are_refused(context: Context) -> None:

@@ -1,4 +1,4 @@
-"""The shipped response to ransomware with Veeam as the only storage: real command, simulated Veeam, sealed, held, reported."""
+"""The shipped response to ransomware with Veeam as the only storage and changes in ServiceNow: real command, simulators."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from snaphold.cli.main import main
 from snaphold.identity import current_login
+from support.platform_rigs import ServiceNowRig
 from support.small_estate import INCIDENT
 from support.veeam_rig import ProductRig
 
@@ -27,13 +28,22 @@ def rig(tmp_path: Path) -> Generator[ProductRig]:
     made.close()
 
 
-def configure(rig: ProductRig, folder: Path) -> Path:
+@pytest.fixture
+def changes(tmp_path: Path) -> Generator[ServiceNowRig]:
+    made = ServiceNowRig(tmp_path / "servicenow")
+    made.simulator.add_item("orders-db")
+    yield made
+    made.close()
+
+
+def configure(rig: ProductRig, changes: ServiceNowRig, folder: Path) -> Path:
     """Write a configuration whose only pool is the simulated Veeam; return its path."""
     document = {
         "organisation": {"name": "Example Ltd"},
         "tiers": [{"id": "T0", "level": 0, "impact": "No orders.", "rto": "1h", "rpo": "15m"}],
         "assets": rig.configuration.model_dump(mode="json", exclude_unset=True)["assets"],
-        "integrations": [rig.integration.model_dump(mode="json")],
+        "integrations": [rig.integration.model_dump(mode="json"), changes.integration.model_dump(mode="json")],
+        "authority": {"change": {"integration": changes.integration.name}},
         "pools": [rig.pool.model_dump(mode="json", exclude_unset=True)],
         "routes": [{"tiers": ["T0"], "primary": rig.pool.name}],
         "people": [{"id": "ana", "name": "Ana Ruiz", "logins": [current_login()]}, {"id": "ben", "name": "Ben Oke"}],
@@ -52,8 +62,10 @@ def configure(rig: ProductRig, folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_response_ends_with_what_veeam_keeps_sealed_held_and_reported(rig: ProductRig, tmp_path: Path) -> None:
-    path = configure(rig, tmp_path)
+def test_a_response_ends_with_what_veeam_keeps_sealed_held_and_reported(
+    rig: ProductRig, changes: ServiceNowRig, tmp_path: Path
+) -> None:
+    path = configure(rig, changes, tmp_path)
     incident = tmp_path / "incident.json"
     incident.write_text(json.dumps({**INCIDENT, "assets": ["orders-db"]}), encoding="utf-8")
     words = ["run", "ransomware-response", "--incident", str(incident), "--config", str(path), "--justification", "Exercise"]
@@ -68,4 +80,10 @@ def test_a_response_ends_with_what_veeam_keeps_sealed_held_and_reported(rig: Pro
     assert rig.started() == 1
     (package,) = (tmp_path / "evidence").glob("EV-*")
     assert json.loads((package / "metadata/evidence.json").read_text(encoding="utf-8"))["content"] == "record"
-    assert list((tmp_path / "state/reports").glob("*/report.html"))
+    (report,) = (tmp_path / "state/reports").glob("*/report.html")
+    # The change covers the backup, nobody waited for its approval, and so it is left to people.
+    (change,) = changes.simulator.tables.query("change_request", "")
+    assert (change["type"], change["justification"]) == ("emergency", "Exercise")
+    assert f"{change['number']} cannot be closed now" in done.stdout
+    assert change["number"] in report.read_text(encoding="utf-8")
+    assert change["number"] in (package / "metadata/approvals.json").read_text(encoding="utf-8")

@@ -31,6 +31,7 @@ def test_a_shipped_playbook_and_its_parts_are_found_by_name() -> None:
     loaded = load_playbook(find_playbook("ransomware-response"))
     assert list(load_parts(loaded)) == [
         "close-incident",
+        "cover-change",
         "escalate",
         "seal-evidence",
         "snapshot-alternate",

@@ -35,7 +35,7 @@ SCENARIOS = {
     "legal-hold-only",
     "backup-system-compromised",
 }
-NAMED_PARTS = {"snapshot-primary", "snapshot-alternate", "seal-evidence", "escalate", "close-incident"}
+NAMED_PARTS = {"snapshot-primary", "snapshot-alternate", "seal-evidence", "escalate", "cover-change", "close-incident"}
 
 
 def one_of(name: str) -> Shipped:

@@ -113,12 +113,22 @@ def test_what_did_not_succeed_stands_before_everything_else() -> None:
     assert "The backup of files-01 (RP-files-01-0a1b2c3d) is partial." in page
 
 
+def test_a_change_shows_what_it_is_and_whether_it_is_closed() -> None:
+    page = Reader(render(whole_facts())).text
+    assert "CHG0030001" in page
+    assert "emergency change" in page
+    still = [one.model_copy(update={"closed_at": None, "closed_by": "", "state": "open"}) for one in whole_facts().changes]
+    shown = Reader(render(replace(whole_facts(), changes=still))).text
+    assert shown.index("The emergency change CHG0030001 of itsm is not closed.") < shown.index("Reported by")
+
+
 def test_nothing_open_is_said_only_when_nothing_is_open() -> None:
     assert faults_of(whole_facts()) == []
     assert "Nothing is open" in render(whole_facts())
     for broken in (
         replace(whole_facts(), restore_points=[]),
         replace(whole_facts(), evidence=[]),
+        replace(whole_facts(), changes=[one.model_copy(update={"closed_at": None}) for one in whole_facts().changes]),
         replace(whole_facts(), entries=read_entries([an_entry(1, Event.REFUSED, "backup.start", error="no grant")])),
         replace(whole_facts(), entries=read_entries([an_entry(1, Event.OUTCOME, "backup.start", "unknown", error="lost")])),
     ):

@@ -24,7 +24,7 @@ GIVEN = {
 SAMPLES = {
     ValueType.LIST: "files-01,orders-db",
     ValueType.INTEGER: "3",
-    ValueType.BOOLEAN: "false",
+    ValueType.BOOLEAN: "true",
     ValueType.STRING: "orders-db",
 }
 PEOPLE = ("approval.ask", "approval.status", "authority.issue_grant")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 from snaphold.domain.authority import Approval, ApprovalState, ApprovalVote, Decision, EvidenceRecord, Grant, Hold
+from snaphold.domain.change import CoveringChange
 from snaphold.domain.incident import Incident
 from snaphold.domain.outcome import Outcome
 from snaphold.domain.restore_point import QuiesceEvent, RestorePoint
@@ -140,6 +141,21 @@ def whole_facts(title: str = "Ransomware on the file server", description: str =
                 issued_at=NOW,
                 expires_at=NOW + timedelta(hours=2),
                 justification="Go",
+            )
+        ],
+        changes=[
+            CoveringChange(
+                id="CHANGE-00112233",
+                incident="INC-1",
+                kind="emergency",
+                integration="itsm",
+                number="CHG0030001",
+                reference="b0dbda5347c12200e0ef563dbb9a718f",
+                state="closed",
+                used_by="ana",
+                used_at=NOW,
+                closed_at=NOW + timedelta(hours=1),
+                closed_by="ana",
             )
         ],
         holds=[

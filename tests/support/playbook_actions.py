@@ -48,7 +48,15 @@ _TABLE: list[tuple[str, Effect, Recovery, dict[str, Any], dict[str, Any]]] = [
     ),
     (
         "authority.check_emergency", READS, PERSON, {"assets": (Names, [])},
-        {"approval_needed": bool, "approvals": int, "grant": str},
+        {"approval_needed": bool, "approvals": int, "grant": str, "change_wanted": bool},
+    ),
+    (
+        "change.cover", WRITES, LOOKS_UP, {"assets": (Names, [])},
+        {"covered_by": Literal["standard", "emergency", "nothing"], "change": str, "reason": str},
+    ),
+    (
+        "change.close_opened", WRITES, LOOKS_UP, {"successful": (bool, True), "notes": (str, "")},
+        {"closed": list[str], "open": list[str]},
     ),
     ("authority.revoke_grant", WRITES, IDEMPOTENT, {"grant": (str, ...), "reason": (str, ...)}, {"grant": str}),
     (

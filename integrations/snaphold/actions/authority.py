@@ -34,6 +34,9 @@ class EmergencyAuthority(Result):
     grant: str = Field(
         description="Id of the grant that covers the action now; empty when there is none.", examples=["GRANT-1a2b3c4d"]
     )
+    change_wanted: bool = Field(
+        description="Whether the rules want a change of the change system to cover the action.", examples=[False]
+    )
 
 
 @action(
@@ -44,7 +47,11 @@ class EmergencyAuthority(Result):
     recovery=Recovery.IDEMPOTENT,
 )
 def check_emergency(request: CheckEmergency, context: Context) -> EmergencyAuthority:
-    """Say whether the person who runs this may start the backups now, or how many people must approve first."""
+    """Say whether the person who runs this may start the backups now, or how many people must approve first.
+
+    A change of the change system is never waited for: `change_wanted` says whether one is to cover what is done.
+    """
+    change_wanted = context.configuration.authority.change is not None
     tier = _top_tier(request.assets or list(context.incident.assets), context)
     try:
         grant = authorise(find_action(request.action), context)
@@ -55,8 +62,11 @@ def check_emergency(request: CheckEmergency, context: Context) -> EmergencyAutho
             approval_needed=True,
             approvals=tier.approvals,
             grant="",
+            change_wanted=change_wanted,
         )
-    return EmergencyAuthority(outcome=Outcome.SUCCEEDED, approval_needed=False, approvals=tier.approvals, grant=grant)
+    return EmergencyAuthority(
+        outcome=Outcome.SUCCEEDED, approval_needed=False, approvals=tier.approvals, grant=grant, change_wanted=change_wanted
+    )
 
 
 def _top_tier(names: list[str], context: Context) -> Tier:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from snaphold.context import Context
 from snaphold.domain.authority import Approval, ApprovalState, Grant, Hold, PromotionException
+from snaphold.domain.change import CoveringChange
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.domain.stored_package import RestingPlace
 from snaphold.errors import EvidenceError, StorageError
@@ -108,6 +109,7 @@ def make_plan(
     registers = {
         "approvals": approvals,
         "grants": ledger.records(Grant, incident.id),
+        "changes": ledger.records(CoveringChange, incident.id),
         "exceptions": ledger.records(PromotionException, incident.id),
         "holds": ledger.records(Hold, incident.id),
     }

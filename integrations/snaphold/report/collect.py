@@ -13,6 +13,7 @@ from snaphold.clock import format_duration
 from snaphold.config import Configuration
 from snaphold.context import Context
 from snaphold.domain.authority import Approval, EvidenceRecord, Grant, Hold, PromotionException
+from snaphold.domain.change import CoveringChange
 from snaphold.domain.classification import classify
 from snaphold.domain.dependency import order_by_dependency
 from snaphold.domain.restore_point import RestorePoint
@@ -49,6 +50,7 @@ def collect(context: Context) -> ReportFacts:
         grants=ledger.records(Grant, incident.id),
         holds=ledger.records(Hold, incident.id),
         exceptions=exceptions,
+        changes=ledger.records(CoveringChange, incident.id),
         entries=read_entries(ledger.each_entry(incident.id)),
         checks=check_commands(configuration, evidence[-1]) if evidence else (),
     )

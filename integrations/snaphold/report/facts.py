@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from snaphold.domain.authority import Approval, EvidenceRecord, Grant, Hold, PromotionException
+from snaphold.domain.change import CoveringChange
 from snaphold.domain.incident import Incident
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.engine.run import Run
@@ -47,6 +48,7 @@ class ReportFacts:
     grants: Sequence[Grant] = ()
     holds: Sequence[Hold] = ()
     exceptions: Sequence[PromotionException] = ()
+    changes: Sequence[CoveringChange] = ()
     entries: EntryFacts = field(default_factory=EntryFacts)
     checks: Sequence[str] = ()
     """The command lines with which a stranger checks the evidence."""

@@ -15,6 +15,7 @@ _WHERE = "the result of report.summary and the audit trail (snaphold audit list)
 def faults_of(report: ReportFacts) -> list[str]:
     """Return one sentence for each thing that failed, is incomplete, is unknown or was refused; each only once."""
     found = [*_faults_of_points(report), *_faults_of_evidence(report), *report.entries.faults, *_faults_of_runs(report)]
+    found += _open_changes(report)
     return list(dict.fromkeys(found))
 
 
@@ -47,6 +48,12 @@ def _faults_of_runs(report: ReportFacts) -> Iterator[str]:
     for run in report.runs:
         if run.has_ended and run.status.value != "done":
             yield f"The run {run.id} of {run.playbook} ended {run.status.value}" + (f": {run.why}" if run.why else "")
+
+
+def _open_changes(report: ReportFacts) -> Iterator[str]:
+    for change in report.changes:
+        if change.kind == "emergency" and change.closed_at is None:
+            yield f"The emergency change {change.number} of {change.integration} is not closed."
 
 
 def banner(report: ReportFacts) -> Html:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from snaphold.domain.authority import Approval, Grant
+from snaphold.domain.change import CoveringChange
 from snaphold.ledger.entry import Entry
 from snaphold.report.excerpt import rest, shown
 from snaphold.report.facts import ReportFacts
@@ -14,7 +15,7 @@ _HASH_SHOWN = 12
 
 
 def authority_section(report: ReportFacts) -> Section:
-    """Return who approved what, and the time-bound grants that followed."""
+    """Return who approved what, the time-bound grants that followed, and the changes that cover what was done."""
     content: list[Html] = []
     if report.approvals:
         headings = ("Question", "State", "Asked of", "Requested by", "Answers", "Needed")
@@ -23,6 +24,9 @@ def authority_section(report: ReportFacts) -> Section:
     if report.grants:
         headings = ("Grant", "State", "Actions", "Issued to", "Issued by", "Valid", "Justification")
         content.append(table("Grants", headings, [_grant_row(grant) for grant in report.grants]))
+    if report.changes:
+        headings = ("Change", "Kind", "State", "System", "Used by", "Since", "Closed")
+        content.append(table("Changes", headings, [_change_row(change) for change in report.changes]))
     if not content:
         content.append(element("p", "No approval was asked for and no grant was issued."))
     return "authority", "Approvals and grants", section("authority", "Approvals and grants", *content)
@@ -46,6 +50,12 @@ def _grant_row(grant: Grant) -> tuple[str, ...]:
     valid = f"{in_words(grant.issued_at)} to {in_words(grant.expires_at)}"
     issuers = ", ".join(grant.issued_by)
     return (grant.id, state, ", ".join(grant.actions), grant.issued_to, issuers, valid, grant.justification)
+
+
+def _change_row(change: CoveringChange) -> tuple[str, ...]:
+    ended = f"{in_words(change.closed_at)} by {change.closed_by}" if change.closed_at else "-"
+    kind = "emergency change" if change.kind == "emergency" else "approved before"
+    return (change.number, kind, mark(change.state), change.integration, change.used_by, in_words(change.used_at), ended)
 
 
 def runs_section(report: ReportFacts) -> Section:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from snaphold.domain.authority import Approval, EvidenceRecord, Grant, Hold
+from snaphold.domain.change import CoveringChange
 from snaphold.domain.incident import IncidentRecord
 from snaphold.domain.restore_point import RestorePoint
 from snaphold.domain.retention import Retention
@@ -27,9 +28,10 @@ class RegisterKind(str, Enum):
     EVIDENCE = "evidence"
     INCIDENTS = "incidents"
     RETENTION = "retention"
+    CHANGES = "changes"
 
 
-AnyRecord = RestorePoint | Hold | Grant | Approval | EvidenceRecord | IncidentRecord | Retention
+AnyRecord = RestorePoint | Hold | Grant | Approval | EvidenceRecord | IncidentRecord | Retention | CoveringChange
 _MODELS: dict[RegisterKind, Any] = {
     RegisterKind.RESTORE_POINTS: RestorePoint,
     RegisterKind.HOLDS: Hold,
@@ -38,6 +40,7 @@ _MODELS: dict[RegisterKind, Any] = {
     RegisterKind.EVIDENCE: EvidenceRecord,
     RegisterKind.INCIDENTS: IncidentRecord,
     RegisterKind.RETENTION: Retention,
+    RegisterKind.CHANGES: CoveringChange,
 }
 
 

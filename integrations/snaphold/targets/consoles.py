@@ -94,6 +94,8 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     },
     "change.open_emergency": {SERVICENOW: "All > Change > Create New > Emergency"},
     "change.close": {SERVICENOW: "All > Change > Open > the number > Close"},
+    "change.cover": {SERVICENOW: "All > Change > Standard Change > Standard Change Catalog; or Create New > Emergency"},
+    "change.close_opened": {SERVICENOW: "All > Change > Open > the number > Close"},
     "change.check_standard": {SERVICENOW: "All > Change > Standard Change > Standard Change Catalog"},
     "triage.read_dependencies": {SERVICENOW: "All > Configuration > the item > Dependency Views"},
 }

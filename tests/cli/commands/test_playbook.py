@@ -30,7 +30,7 @@ def write(name: str, body: str) -> str:
 
 def test_the_shipped_playbook_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["playbook", "lint", "ransomware-response"]) == 0
-    assert capsys.readouterr().out == "7 playbooks checked: 0 errors, 0 warnings\n"
+    assert capsys.readouterr().out == "8 playbooks checked: 0 errors, 0 warnings\n"
 
 
 def test_all_problems_stand_in_one_table_and_the_exit_code_is_2(capsys: pytest.CaptureFixture[str]) -> None:

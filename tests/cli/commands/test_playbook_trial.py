@@ -112,7 +112,7 @@ def test_a_playbook_without_cases_and_one_with_faults_are_bad_input(capsys: pyte
 
 def test_several_playbooks_are_tested_at_once_but_a_case_is_of_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["playbook", "test", "mine.yaml", "close-incident"]) == 0
-    assert "5 of 5 cases passed" in capsys.readouterr().out
+    assert "7 of 7 cases passed" in capsys.readouterr().out
     assert main(["playbook", "test", "mine.yaml", "escalate", "--case", "cases/mine/fits.yaml"]) == 2
 
 
