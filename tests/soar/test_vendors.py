@@ -79,6 +79,7 @@ def test_what_needs_the_ledger_names_the_service(rig: Rig) -> None:
         with pytest.raises(InputError, match="with a service"):
             direct(rig).call(action, {}, key=KEY, incident="INC-1")
     with pytest.raises(InputError, match="needs the Snaphold service"):
-        NoLedger().records(object)
+        NoLedger().append(object)
+    assert (NoLedger().record(object, "x"), NoLedger().records(object)) == (None, [])
     with pytest.raises(InputError, match="no job"):
         direct(rig).job("CALL-1")

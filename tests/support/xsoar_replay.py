@@ -28,7 +28,7 @@ class Replay:
     def __post_init__(self) -> None:
         self.calls = [
             call
-            for call, following in zip(self.trial.calls, [*self.trial.calls[1:], None], strict=True)
+            for call, following in zip(self.trial.calls, [*self.trial.calls, None][1:], strict=True)
             if not _tries_again(call, following)
         ]
         self.decided = [line for line in self.trial.lines if line.what == "approve"]

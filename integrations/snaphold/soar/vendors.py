@@ -43,7 +43,7 @@ VERBS: Mapping[str, PlatformVerb] = {
     "incident.read": PlatformVerb.READ_INCIDENT,
     "incident.set_status": PlatformVerb.SET_STATUS,
 }
-"""What an action asks of the platform. Only these need no ledger; a new one is added here."""
+"""What an action asks of the platform. Only these do without what a ledger knows; a new one is added here."""
 CHOSEN = frozenset({"integration", "pool", "storage"})
 """The inputs that choose among several integrations or pools; here there is one. They are left out unless required."""
 _NAME = "here"
@@ -148,18 +148,10 @@ def read_settings(text: str) -> dict[str, str]:
 
 
 class NoLedger:
-    """Stands where the ledger would be: whoever asks it for something hears that the service is needed."""
+    """Stands where the ledger would be. It has no records, for actions that only look whether a register knows more.
 
-    def __getattr__(self, name: str) -> NoReturn:
-        raise InputError(
-            "this needs the Snaphold service",
-            "it works with the audit trail and its registers, which are not kept inside a SOAR",
-            "use the integration Snaphold, with a service",
-        )
-
-
-class EmptyLedger(NoLedger):
-    """A ledger that holds nothing, for actions that only look whether a register knows more; it keeps nothing either."""
+    Whoever asks it for anything else hears that the service is needed.
+    """
 
     def record(self, *_asked: Any) -> None:
         """Return that there is no such record."""
@@ -167,6 +159,13 @@ class EmptyLedger(NoLedger):
     def records(self, *_asked: Any) -> list[Any]:
         """Return no records."""
         return []
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise InputError(
+            "this needs the Snaphold service",
+            "it works with the audit trail and its registers, which are not kept inside a SOAR",
+            "use the integration Snaphold, with a service",
+        )
 
 
 @dataclass(frozen=True)
@@ -204,15 +203,15 @@ class Direct:
             raise InputError(f"{self.kind} cannot do {action}", None, "use the integration Snaphold, with a service")
         entry = find_action(action)
         request = validate(entry, {name: given[name] for name in given if name not in left_out(entry)})
-        about, assets, ledger = self._incident(incident), list[str](), NoLedger()
+        about, assets = self._incident(incident), list[str]()
         if VENDORS[self.kind].storage:
             products.require_own_pool(given)
-            assets, ledger = products.named_assets(request.model_dump(), about.assets), EmptyLedger()
+            assets = products.named_assets(request.model_dump(), about.assets)
         with self._configured(assets) as configuration:
             context = Context(
                 configuration, about.model_copy(update={"assets": tuple(assets)}) if assets else about,
                 Actor(id="soar", name="SOAR", roles=()), self.clock,
-                cast("Any", ledger), justification=justification, key=key,
+                cast("Any", NoLedger()), justification=justification, key=key,
             )  # fmt: skip
             result = entry.function(request, context)
         return redact_document(result.model_dump(mode="json"))
