@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -324,6 +325,16 @@ def test_a_reader_cannot_write(file_ledger: DatabaseLedger) -> None:
     assert len(reader.entries()) == 1
     with pytest.raises(StorageError, match="cannot be used"):
         reader.append(note())
+
+
+def test_a_process_that_waits_too_long_for_a_connection_is_told_so(file_ledger: DatabaseLedger) -> None:
+    impatient = DatabaseLedger(file_ledger.path, FixedClock(NOW), busy_seconds=0.05)
+    with ExitStack() as held:
+        for _ in range(5 + 10):  # as many as the pool has
+            held.enter_context(impatient.store.looking())
+        with pytest.raises(LedgerError, match="waited too long for a free connection"):
+            impatient.append(note())
+    assert impatient.append(note()).sequence == 1, "they are free again"
 
 
 def no_access(path: Path, mode: int) -> bool:

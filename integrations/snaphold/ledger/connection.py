@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from snaphold.clock import Clock
 from snaphold.errors import LedgerError, SnapholdError, StorageError
@@ -87,7 +88,8 @@ def open_database(path: Path, *, read_only: bool, busy_seconds: float = BUSY_SEC
         _make_file(path)
     elif not path.is_file():
         raise LedgerError(f"there is no ledger {path}", "nothing was recorded yet, or the file was removed", "check --config")
-    engine = sa.create_engine("sqlite://", creator=_connector(path, read_only, busy_seconds), poolclass=sa.pool.QueuePool)
+    connect = _connector(path, read_only, busy_seconds)
+    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.QueuePool, pool_timeout=busy_seconds)
     event.listen(engine, "begin", _begin)  # pyright: ignore[reportUnknownMemberType]
     with told(path):
         if not read_only:
@@ -126,6 +128,11 @@ def told(path: Path) -> Generator[None, None, None]:
         raise explain(path, str(error.orig)) from error
     except sqlite3.Error as error:
         raise explain(path, str(error)) from error
+    except PoolTimeoutError as error:
+        raise LedgerError(
+            f"the ledger {path} cannot be used", "this process waited too long for a free connection",
+            "look at what keeps this machine or its disk busy",
+        ) from error  # fmt: skip
 
 
 _EXPLANATIONS: tuple[tuple[tuple[str, ...], type[SnapholdError], str, str], ...] = (
