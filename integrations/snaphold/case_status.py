@@ -47,7 +47,6 @@ def look_at_case(reference: str, integration: str, context: Context) -> SeenCase
 
 def open_case_platform(integration: str, verb: PlatformVerb, context: Context) -> tuple[str, Platform]:
     """Return the name and the adapter of the integration; without a name the only one that can do it."""
-    from snaphold.platforms.registry import choose_integration, open_platform
+    from snaphold.platforms.registry import open_able
 
-    chosen = choose_integration(context.configuration, verb, integration)
-    return chosen.name, open_platform(chosen, context.configuration, context.run)
+    return open_able(context.configuration, verb, integration, context.run)

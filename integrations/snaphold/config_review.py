@@ -183,8 +183,7 @@ def _integrations(configuration: Configuration, today: date) -> Iterator[str]:
 
 def _authority(configuration: Configuration) -> Iterator[str]:
     from snaphold.platforms.base import PlatformVerb
-    from snaphold.platforms.registry import describe_platforms
-    from snaphold.providers.base import Support
+    from snaphold.platforms.registry import kinds_able
 
     rule = configuration.authority.change
     if rule is None:
@@ -194,8 +193,7 @@ def _authority(configuration: Configuration) -> Iterator[str]:
         why = suggest(rule.integration, list(kinds)) or f"configured: {', '.join(kinds) or 'none'}"
         yield f"change names the unknown integration {rule.integration!r} ({why}): no emergency change can be opened"
         return
-    changing = PlatformVerb.OPEN_CHANGE
-    able = [it.platform for it in describe_platforms() if it.capabilities[changing].support is not Support.UNSUPPORTED]
+    able = kinds_able(PlatformVerb.OPEN_CHANGE)
     if kinds[rule.integration] not in able:
         kind = kinds[rule.integration]
         yield f"change names {rule.integration}, a {kind}, which knows no changes; kinds that do: {', '.join(sorted(able))}"

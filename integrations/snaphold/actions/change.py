@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from snaphold.action import Effect, Name, Names, Needs, Recovery, Request, Result, action
-from snaphold.config import Integration
 from snaphold.context import Context
 from snaphold.domain.change import CoveringChange
 from snaphold.domain.outcome import Outcome
 from snaphold.errors import InputError
 
 if TYPE_CHECKING:
-    from snaphold.platforms.base import Change, PlatformVerb
+    from snaphold.platforms.base import Change
 
 _INTEGRATION = "The integration; left out, the only one that can do it."
 LONGEST_SUMMARY = 160
@@ -50,10 +49,9 @@ class StandardChangeChecked(Result):
 def check_standard(request: CheckStandardChange, context: Context) -> StandardChangeChecked:
     """Say whether the standard change of that name covers the backup. One that does not exist is not usable."""
     from snaphold.platforms.base import PlatformVerb
-    from snaphold.platforms.registry import open_platform
+    from snaphold.platforms.registry import open_able
 
-    integration = _choose(context, PlatformVerb.CHECK_STANDARD_CHANGE, request.integration)
-    platform = open_platform(integration, context.configuration, context.run)
+    _, platform = open_able(context.configuration, PlatformVerb.CHECK_STANDARD_CHANGE, request.integration, context.run)
     try:
         found = platform.check_standard_change(request.name)
     except InputError as error:
@@ -103,9 +101,9 @@ def open_emergency(request: OpenEmergencyChange, context: Context) -> ChangeResu
     The outcome is `partial` when the change is open but something of it could not be filled in.
     """
     from snaphold.platforms.base import ChangeOrder, PlatformVerb
-    from snaphold.platforms.registry import open_platform
+    from snaphold.platforms.registry import open_able
 
-    integration = _choose(context, PlatformVerb.OPEN_CHANGE, request.integration)
+    name, platform = open_able(context.configuration, PlatformVerb.OPEN_CHANGE, request.integration, context.run)
     incident = context.incident
     assets = tuple(request.assets or incident.assets)
     order = ChangeOrder(
@@ -116,20 +114,8 @@ def open_emergency(request: OpenEmergencyChange, context: Context) -> ChangeResu
         justification=context.justification or f"Incident {incident.id}",
         assets=assets,
     )
-    change = open_platform(integration, context.configuration, context.run).open_change(order)
-    context.stage(
-        CoveringChange(
-            id=change_id(incident.id, integration.name, change.number),
-            incident=incident.id,
-            kind="emergency",
-            integration=integration.name,
-            number=change.number,
-            reference=change.reference,
-            state=change.state.value,
-            used_by=context.actor.id,
-            used_at=context.clock.now(),
-        )
-    )
+    change = platform.open_change(order)
+    context.stage(covering("emergency", name, change.number, change.reference, change.state.value, context))
     return _shown(change)
 
 
@@ -153,38 +139,42 @@ class CloseChange(Request):
 def close(request: CloseChange, context: Context) -> ChangeResult:
     """Close a change along the states that it allows; one that waits for an approval is not closed."""
     from snaphold.platforms.base import PlatformVerb
-    from snaphold.platforms.registry import open_platform
+    from snaphold.platforms.registry import open_able
 
-    integration = _choose(context, PlatformVerb.CLOSE_CHANGE, request.integration)
-    platform = open_platform(integration, context.configuration, context.run)
+    name, platform = open_able(context.configuration, PlatformVerb.CLOSE_CHANGE, request.integration, context.run)
     notes = request.notes or f"Ended with incident {context.incident.id}."
     change = platform.close_change(request.change, successful=request.successful, notes=notes, key=context.key)
-    known = context.ledger.record(CoveringChange, change_id(context.incident.id, integration.name, change.number))
+    known = context.ledger.record(CoveringChange, _change_id(context.incident.id, name, change.number))
     if known is not None and known.closed_at is None:
-        context.stage(closed(known, change.state.value, context))
+        ended = {"state": change.state.value, "closed_at": context.clock.now(), "closed_by": context.actor.id}
+        context.stage(known.model_copy(update=ended))
     return _shown(change)
 
 
-def change_id(incident: str, integration: str, number: str) -> str:
+def covering(kind: str, integration: str, number: str, reference: str, state: str, context: Context) -> CoveringChange:
+    """Return the register's record of a change that covers what is done in the incident from now on."""
+    return CoveringChange(
+        id=_change_id(context.incident.id, integration, number),
+        incident=context.incident.id,
+        kind=kind,
+        integration=integration,
+        number=number,
+        reference=reference,
+        state=state,
+        used_by=context.actor.id,
+        used_at=context.clock.now(),
+    )
+
+
+def _change_id(incident: str, integration: str, number: str) -> str:
     """Return the register's id of a change: the same for the same change of one incident."""
     text = "\n".join((incident, integration, number))
     return f"CHANGE-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def closed(change: CoveringChange, state: str, context: Context) -> CoveringChange:
-    """Return the register's record of a change that was closed now."""
-    return change.model_copy(update={"state": state, "closed_at": context.clock.now(), "closed_by": context.actor.id})
-
-
 def _key(key: str) -> str:
     """Return a key that fits: a long one by its digest, which is the same on every attempt."""
     return key if len(key) <= 100 else hashlib.sha256(key.encode("utf-8")).hexdigest()  # noqa: PLR2004  the port's own limit
-
-
-def _choose(context: Context, verb: PlatformVerb, integration: str) -> Integration:
-    from snaphold.platforms.registry import choose_integration
-
-    return choose_integration(context.configuration, verb, integration)
 
 
 def _shown(change: Change) -> ChangeResult:

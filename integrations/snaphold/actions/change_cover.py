@@ -9,13 +9,13 @@ from pydantic import Field
 from snaphold.action import Effect, Names, Needs, Recovery, Request, Result, action
 from snaphold.actions.change import (
     CheckStandardChange,
+    CloseChange,
     OpenEmergencyChange,
-    change_id,
     check_standard,
-    closed,
+    close,
+    covering,
     open_emergency,
 )
-from snaphold.authority_rules import ChangeRule
 from snaphold.context import Context
 from snaphold.domain.change import CoveringChange
 from snaphold.domain.outcome import Outcome
@@ -60,7 +60,7 @@ def cover(request: CoverBackup, context: Context) -> BackupCovered:
         why = "the configuration names no change system under authority.change"
         return BackupCovered(outcome=Outcome.SUCCEEDED, findings=[why], covered_by="nothing", change="", reason=why)
     for known in context.ledger.records(CoveringChange, context.incident.id):
-        if known.kind == "emergency" and known.integration == rule.integration and known.closed_at is None:
+        if known.is_open and known.integration == rule.integration:
             found = f"{known.number} was opened for {context.incident.id} before"
             return BackupCovered(
                 outcome=Outcome.SUCCEEDED, findings=[found], covered_by="emergency", change=known.number, reason=found
@@ -69,26 +69,12 @@ def cover(request: CoverBackup, context: Context) -> BackupCovered:
     if rule.standard:
         standard = check_standard(CheckStandardChange(name=rule.standard, integration=rule.integration), context)
         if standard.usable:
-            context.stage(_standard(rule, standard.reference, context))
+            context.stage(covering("standard", rule.integration, rule.standard, standard.reference, "approved", context))
             return BackupCovered(outcome=Outcome.SUCCEEDED, covered_by="standard", change=rule.standard, reason="")
         why, findings = standard.reason, standard.findings
     opened = open_emergency(OpenEmergencyChange(assets=request.assets, integration=rule.integration), context)
     return BackupCovered(
         outcome=opened.outcome, findings=[*findings, *opened.findings], covered_by="emergency", change=opened.change, reason=why
-    )
-
-
-def _standard(rule: ChangeRule, reference: str, context: Context) -> CoveringChange:
-    return CoveringChange(
-        id=change_id(context.incident.id, rule.integration, rule.standard),
-        incident=context.incident.id,
-        kind="standard",
-        integration=rule.integration,
-        number=rule.standard,
-        reference=reference,
-        state="approved",
-        used_by=context.actor.id,
-        used_at=context.clock.now(),
     )
 
 
@@ -118,22 +104,18 @@ def close_opened(request: CloseOpened, context: Context) -> OpenedClosed:
 
     One that still waits for its approval is left to people, and the outcome is `partial`. Nothing to close is a success.
     """
-    from snaphold.platforms.base import PlatformVerb
-    from snaphold.platforms.registry import choose_integration, open_platform
-
     result = OpenedClosed(outcome=Outcome.SUCCEEDED, closed=[], open=[])
-    notes = request.notes or f"Ended with incident {context.incident.id}."
     for known in context.ledger.records(CoveringChange, context.incident.id):
-        if known.kind != "emergency" or known.closed_at is not None:
+        if not known.is_open:
             continue
-        integration = choose_integration(context.configuration, PlatformVerb.CLOSE_CHANGE, known.integration)
-        platform = open_platform(integration, context.configuration, context.run)
+        asked = CloseChange(
+            change=known.number, successful=request.successful, notes=request.notes, integration=known.integration
+        )
         try:
-            change = platform.close_change(known.number, successful=request.successful, notes=notes, key=context.key)
+            close(asked, context)
         except ProviderError as error:
             result.open.append(known.number)
             result.findings.append(f"{error.what}: {error.why}" if error.why else error.what)
             continue
-        context.stage(closed(known, change.state.value, context))
         result.closed.append(known.number)
     return result.model_copy(update={"outcome": Outcome.PARTIAL if result.open else Outcome.SUCCEEDED})

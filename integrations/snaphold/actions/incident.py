@@ -118,9 +118,9 @@ def set_status(request: SetStatus, context: Context) -> IncidentRead:
 
 
 def _platform(context: Context, verb: PlatformVerb, integration: str) -> Platform:
-    from snaphold.platforms.registry import choose_integration, open_platform
+    from snaphold.platforms.registry import open_able
 
-    return open_platform(choose_integration(context.configuration, verb, integration), context.configuration, context.run)
+    return open_able(context.configuration, verb, integration, context.run)[1]
 
 
 def _shown(case: Case) -> IncidentRead:

@@ -155,14 +155,13 @@ def read_dependencies(request: ReadDependencies, context: Context) -> Dependenci
     """
     from snaphold.domain.dependency_map import join_maps
     from snaphold.platforms.base import PlatformVerb
-    from snaphold.platforms.registry import choose_integration, open_platform
+    from snaphold.platforms.registry import open_able
 
     configuration = context.configuration
     chosen = list(dict.fromkeys(request.assets or context.incident.assets))
-    integration = choose_integration(configuration, PlatformVerb.READ_DEPENDENCIES, request.integration)
+    _, platform = open_able(configuration, PlatformVerb.READ_DEPENDENCIES, request.integration, context.run)
     names = {asset.id: asset.tags.get("ci", asset.id) for asset in configuration.assets}
     by_name = {name: asset for asset, name in names.items()}
-    platform = open_platform(integration, configuration, context.run)
     found = platform.read_dependencies([names.get(asset, asset) for asset in chosen])
     there = {by_name.get(name, name): [by_name.get(item, item) for item in needs] for name, needs in found.needs.items()}
     configured = {asset.id: asset.depends_on for asset in configuration.assets}

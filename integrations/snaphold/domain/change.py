@@ -21,3 +21,8 @@ class CoveringChange(Value):
     used_at: Moment
     closed_at: Moment | None = None
     closed_by: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened for the incident and is not closed. A standard change is nobody's to close."""
+        return self.kind == "emergency" and self.closed_at is None

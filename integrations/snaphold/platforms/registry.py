@@ -53,6 +53,20 @@ def open_platform(integration: Integration, configuration: Configuration, run: s
     return cast("Platform", module.connect(integration, configuration, budget))
 
 
+def kinds_able(verb: PlatformVerb) -> set[str]:
+    """Return the kinds of integration that can do `verb`, at least in part."""
+    return {item.platform for item in describe_platforms() if item.capabilities[verb].support is not Support.UNSUPPORTED}
+
+
+def open_able(configuration: Configuration, verb: PlatformVerb, name: str = "", run: str = "") -> tuple[str, Platform]:
+    """Return the name and the adapter of the integration that `choose_integration` chooses; nothing is contacted yet.
+
+    Raises InputError, as that and `open_platform` do.
+    """
+    integration = choose_integration(configuration, verb, name)
+    return integration.name, open_platform(integration, configuration, run)
+
+
 def choose_integration(configuration: Configuration, verb: PlatformVerb, name: str = "") -> Integration:
     """Return the integration called `name`, or without a name the only one that can do `verb`.
 
@@ -65,7 +79,7 @@ def choose_integration(configuration: Configuration, verb: PlatformVerb, name: s
                 return item
         why = suggest(name, known) or f"configured: {', '.join(known) or 'none'}"
         raise InputError(f"there is no integration {name!r}", why, "add it under integrations in snaphold.yaml")
-    able = {item.platform for item in describe_platforms() if item.capabilities[verb].support is not Support.UNSUPPORTED}
+    able = kinds_able(verb)
     fitting = [item for item in configuration.integrations if item.kind in able]
     if len(fitting) == 1:
         return fitting[0]

@@ -52,7 +52,7 @@ def _faults_of_runs(report: ReportFacts) -> Iterator[str]:
 
 def _open_changes(report: ReportFacts) -> Iterator[str]:
     for change in report.changes:
-        if change.kind == "emergency" and change.closed_at is None:
+        if change.is_open:
             yield f"The emergency change {change.number} of {change.integration} is not closed."
 
 
