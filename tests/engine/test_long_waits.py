@@ -21,7 +21,8 @@ from snaphold.engine.tenures import State
 from snaphold.errors import InputError
 from support.postgres import Postgres
 from support.run_lab import World, make_world, outcomes, plan_of
-from support.worker_here import stands, until, working
+from support.waiting import wait_for
+from support.worker_here import stands, working
 
 pytestmark = pytest.mark.slow
 GATE = """steps:
@@ -107,13 +108,13 @@ def test_a_process_that_waited_all_the_time_escalates_and_hears_the_second_line(
     world.clock = clock
     thread = threading.Thread(target=lambda: world.start(plan_of(GATE)))
     thread.start()
-    until(lambda: [event for event in world.events if event.what == "waiting"])
+    wait_for(lambda: [event for event in world.events if event.what == "waiting"])
     runtime, run = world.runtime(), world.run().id
     clock.advance(FIRST.total_seconds())
-    until(lambda: wake_run(runtime, run) and runtime.ledger.records(Approval)[0].escalated_to)
+    wait_for(lambda: wake_run(runtime, run) and runtime.ledger.records(Approval)[0].escalated_to)
     clock.advance((SECOND - MOMENT).total_seconds())
     world.vote(question(world).id, "dan", "approved")
-    until(lambda: find_run(runtime.ledger, run).has_ended)
+    wait_for(lambda: find_run(runtime.ledger, run).has_ended)
     thread.join(240)
     assert (world.run().status, thread.is_alive()) == (RunStatus.DONE, False)
 
@@ -129,18 +130,18 @@ def test_workers_let_a_question_alone_for_days_and_take_it_when_its_time_is_over
     first = at(shared, timedelta(0)).runtime()
     run = register_run(first, plan_of(GATE)).id
     with working(first):
-        until(lambda: stands(first, run) == (State.WAITING.value, FIRST))
+        wait_for(lambda: stands(first, run) == (State.WAITING.value, FIRST))
     late = at(shared, FIRST)
     second = late.runtime()
     with working(second):
-        until(lambda: stands(second, run) == (State.WAITING.value, SECOND))
+        wait_for(lambda: stands(second, run) == (State.WAITING.value, SECOND))
     assert question(late).escalated_to == "group/ciso"
     last = at(shared, FIRST + SECOND - MOMENT).runtime("dan")
     decide(last.configuration, last.ledger, question(late).id, last.actor, Decision.APPROVED, "because", last.clock.now())
     wake_run(last, run)
     end = at(shared, FIRST + SECOND + timedelta(days=30)).runtime()
     with working(end):
-        until(lambda: find_run(end.ledger, run).has_ended)
+        wait_for(lambda: find_run(end.ledger, run).has_ended)
     assert find_run(end.ledger, run).status is RunStatus.DONE
     assert shared.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1", "INC-1/trial.after/second/1"]
 
@@ -149,11 +150,11 @@ def test_a_question_of_workers_expires_when_nobody_answers_for_days(shared: Worl
     first = at(shared, timedelta(0)).runtime()
     run = register_run(first, plan_of(GATE)).id
     with working(first):
-        until(lambda: stands(first, run) == (State.WAITING.value, FIRST))
+        wait_for(lambda: stands(first, run) == (State.WAITING.value, FIRST))
     for since, left in ((FIRST, SECOND), (FIRST + SECOND, None)):
         now = at(shared, since).runtime()
         with working(now):
-            until(lambda now=now, left=left: stands(now, run)[1] == left and stands(now, run)[0] != State.DRIVEN.value)
+            wait_for(lambda now=now, left=left: stands(now, run)[1] == left and stands(now, run)[0] != State.DRIVEN.value)
     found = find_run(first.ledger, run)
     assert (found.status, found.reason, question(shared).state) == (RunStatus.FAILED, Reason.TIMED_OUT, ApprovalState.EXPIRED)
     assert shared.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1"]
@@ -163,11 +164,11 @@ def test_a_worker_that_comes_before_the_deadline_leaves_the_question_alone(share
     first = at(shared, timedelta(0)).runtime()
     waiting = register_run(first, plan_of(GATE)).id
     with working(first):
-        until(lambda: stands(first, waiting) == (State.WAITING.value, FIRST))
+        wait_for(lambda: stands(first, waiting) == (State.WAITING.value, FIRST))
     other = register_run(first, plan_of("steps:\n  - {id: look, do: lab.read}\n", generation=2)).id
     taken = [one for one in first.ledger.entries() if one.action == "run.take" and one.run == waiting]
     early = at(shared, FIRST - timedelta(hours=1)).runtime()
     with working(early):  # what is due comes first, so once the other has ended the waiting one was passed over
-        until(lambda: find_run(early.ledger, other).has_ended)
+        wait_for(lambda: find_run(early.ledger, other).has_ended)
     again = [one for one in early.ledger.entries() if one.action == "run.take" and one.run == waiting]
     assert (len(again), question(shared).escalated_to) == (len(taken), "")

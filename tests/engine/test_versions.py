@@ -18,7 +18,8 @@ from snaphold.engine.worker import OTHER_VERSION_AGAIN_IN
 from snaphold.errors import SnapholdError
 from support.postgres import Postgres
 from support.run_lab import make_world, plan_of
-from support.worker_here import stands, until, working
+from support.waiting import wait_for
+from support.worker_here import stands, working
 
 pytestmark = pytest.mark.slow
 GATE = """steps:
@@ -67,19 +68,19 @@ def test_workers_refuse_a_run_of_another_version_and_drive_the_others(
     with monkeypatch.context() as older:
         be(OLDER, older)
         with working(runtime):
-            until(lambda: stands(runtime, older_run)[0] == State.WAITING.value)
+            wait_for(lambda: stands(runtime, older_run)[0] == State.WAITING.value)
     world.vote(runtime.ledger.records(Approval)[0].id, "ben", "approved")
     others: list[Any] = [plan_of("steps:\n  - {id: look, do: lab.read}\n", generation=number) for number in (2, 3, 4)]
     ids = [register_run(runtime, plan).id for plan in others]
     with caplog.at_level(logging.ERROR, logger="snaphold"), working(runtime):
-        until(lambda: all(find_run(runtime.ledger, id).has_ended for id in ids))
-        until(lambda: [line for line in caplog.messages if older_run in line and "another version" in line])
-        until(lambda: stands(runtime, older_run) == (State.WAITING.value, OTHER_VERSION_AGAIN_IN))
+        wait_for(lambda: all(find_run(runtime.ledger, id).has_ended for id in ids))
+        wait_for(lambda: [line for line in caplog.messages if older_run in line and "another version" in line])
+        wait_for(lambda: stands(runtime, older_run) == (State.WAITING.value, OTHER_VERSION_AGAIN_IN))
     assert all(find_run(runtime.ledger, id).status is RunStatus.DONE for id in ids)
     assert (find_run(runtime.ledger, older_run).has_ended, world.lab.vendor.starts()) == (False, BOTH[:1])
     with monkeypatch.context() as older:
         be(OLDER, older)
         wake_run(runtime, older_run)
         with working(runtime):
-            until(lambda: find_run(runtime.ledger, older_run).has_ended)
+            wait_for(lambda: find_run(runtime.ledger, older_run).has_ended)
     assert world.lab.vendor.starts() == BOTH

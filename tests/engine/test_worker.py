@@ -31,7 +31,7 @@ from support import worker_here
 from support.ledgers import NOW
 from support.postgres import Postgres
 from support.run_lab import World, make_world, outcomes, plan_of
-from support.worker_here import until
+from support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 GATE = """steps:
@@ -89,12 +89,12 @@ def test_a_run_at_a_gate_occupies_no_worker_and_goes_on_when_it_is_answered(worl
     runtime = world.runtime()
     run = register_run(runtime, plan_of(GATE))
     with working(world) as worker:
-        until(lambda: state(runtime, run.id) == State.WAITING.value)
-        until(lambda: not worker.busy)  # it forgets a run just after it has let go of it
+        wait_for(lambda: state(runtime, run.id) == State.WAITING.value)
+        wait_for(lambda: not worker.busy)  # it forgets a run just after it has let go of it
         assert find_run(runtime.ledger, run.id).status is RunStatus.WAITING
         world.vote(runtime.ledger.records(Approval)[0].id, "ben", "approved")
-        until(lambda: find_run(runtime.ledger, run.id).has_ended)
-        until(lambda: state(runtime, run.id) == State.ENDED.value)
+        wait_for(lambda: find_run(runtime.ledger, run.id).has_ended)
+        wait_for(lambda: state(runtime, run.id) == State.ENDED.value)
     assert outcomes(find_run(runtime.ledger, run.id)) == [("before", "succeeded"), ("gate", "approved"), ("after", "succeeded")]
     assert world.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1", "INC-1/trial.after/second/1"]
 
@@ -104,10 +104,10 @@ def test_a_deadline_runs_on_while_no_worker_is_there(world: World) -> None:
     runtime = world.runtime()
     run = register_run(runtime, plan_of(GATE.replace("10m", "3s")))
     with working(world):
-        until(lambda: state(runtime, run.id) == State.WAITING.value)
+        wait_for(lambda: state(runtime, run.id) == State.WAITING.value)
     clock.advance(3.1)
     with working(world):
-        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+        wait_for(lambda: find_run(runtime.ledger, run.id).has_ended)
     approval = runtime.ledger.records(Approval)[0]
     assert approval.state is ApprovalState.EXPIRED
     assert (approval.expires_at - approval.requested_at).total_seconds() == 3, "it was not begun anew"
@@ -118,10 +118,10 @@ def test_a_waiting_run_is_cancelled_without_a_worker_and_taken_by_none(world: Wo
     runtime = world.runtime()
     run = register_run(runtime, plan_of(GATE))
     with working(world):
-        until(lambda: state(runtime, run.id) == State.WAITING.value)
+        wait_for(lambda: state(runtime, run.id) == State.WAITING.value)
     assert cancel_run(runtime, run.id).status is RunStatus.CANCELLED
     with working(world):
-        until(lambda: state(runtime, run.id) == State.ENDED.value)
+        wait_for(lambda: state(runtime, run.id) == State.ENDED.value)
     assert find_run(runtime.ledger, run.id).status is RunStatus.CANCELLED
     assert world.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1"]
 
@@ -130,13 +130,13 @@ def test_a_driven_run_stops_before_its_next_action_when_it_is_cancelled(world: W
     runtime = world.runtime()
     run = register_run(runtime, plan_of(SLOW))
     with working(world):
-        until(world.lab.vendor.starts)
+        wait_for(world.lab.vendor.starts)
         assert is_driven(runtime.configuration, runtime.ledger, run.id)
         with pytest.raises(BusyError, match="live process"):
             resume_run(runtime, run.id)
         assert cancel_run(runtime, run.id).status is RunStatus.RUNNING
         world.lab.gate.set()
-        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+        wait_for(lambda: find_run(runtime.ledger, run.id).has_ended)
     assert find_run(runtime.ledger, run.id).status is RunStatus.CANCELLED
     assert len(world.lab.vendor.starts()) == 1
 
@@ -145,13 +145,13 @@ def test_a_worker_that_stops_in_order_hands_its_run_on_at_once(world: World) -> 
     runtime = world.runtime()
     run = register_run(runtime, plan_of(SLOW))
     with working(world) as first:
-        until(world.lab.vendor.starts)
+        wait_for(world.lab.vendor.starts)
         first.stop()
-        until(lambda: workers.list_workers(runtime.ledger)[0].state == "stopping")
+        wait_for(lambda: workers.list_workers(runtime.ledger)[0].state == "stopping")
         world.lab.gate.set()
     assert (state(runtime, run.id), first.busy) == (State.WANTED.value, False)
     with working(world):
-        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+        wait_for(lambda: find_run(runtime.ledger, run.id).has_ended)
     assert find_run(runtime.ledger, run.id).status is RunStatus.DONE
     assert [line.state for line in workers.list_workers(runtime.ledger)] == ["stopped", "stopped"]
     assert sorted(world.lab.vendor.starts()) == ["INC-1/trial.one/orders-db/1", "INC-1/trial.two/second/1"]
@@ -164,7 +164,7 @@ def test_a_run_is_not_given_back_while_a_branch_is_still_at_the_vendor(world: Wo
 
     def breaks(self: DurableSteps, going: Any) -> int:
         if not broke.is_set():
-            until(world.lab.vendor.starts)
+            wait_for(world.lab.vendor.starts)
             broke.set()
             raise OSError("the connection broke")
         return first(self, going)
@@ -173,11 +173,11 @@ def test_a_run_is_not_given_back_while_a_branch_is_still_at_the_vendor(world: Wo
     runtime = world.runtime()
     run = register_run(runtime, plan_of(BRANCHES))
     with working(world):
-        until(broke.is_set)
+        wait_for(broke.is_set)
         time.sleep(0.5)
         assert state(runtime, run.id) == State.DRIVEN.value, "another worker would find nothing at the vendor, and start again"
         world.lab.gate.set()
-        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+        wait_for(lambda: find_run(runtime.ledger, run.id).has_ended)
     assert find_run(runtime.ledger, run.id).status is RunStatus.DONE
     assert sorted(world.lab.vendor.starts()) == ["INC-1/trial.left/left/1", "INC-1/trial.right/right/1"]
 
@@ -202,9 +202,9 @@ def test_a_run_that_was_lost_while_it_was_taken_up_is_taken_up_again(world: Worl
     run = register_run(runtime, plan_of(GATE))
     lost = lose_one(monkeypatch, run.id)
     with working(world):
-        until(lambda: state(runtime, run.id) == State.WAITING.value)
+        wait_for(lambda: state(runtime, run.id) == State.WAITING.value)
         world.vote(runtime.ledger.records(Approval)[0].id, "ben", "approved")
-        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+        wait_for(lambda: find_run(runtime.ledger, run.id).has_ended)
     assert lost == [run.id]
     assert outcomes(find_run(runtime.ledger, run.id)) == [("before", "succeeded"), ("gate", "approved"), ("after", "succeeded")]
     assert world.lab.vendor.starts() == ["INC-1/trial.before/orders-db/1", "INC-1/trial.after/second/1"]
@@ -217,12 +217,12 @@ def test_a_branch_that_was_lost_while_it_was_taken_up_holds_its_run_no_longer_th
     run = register_run(runtime, plan_of(LONG_BRANCHES))
     lost = lose_one(monkeypatch, "/both.0")
     with working(world) as first:
-        until(lambda: len(world.lab.vendor.starts()) == 2)
+        wait_for(lambda: len(world.lab.vendor.starts()) == 2)
         first.stop()
-        until(lambda: workers.list_workers(runtime.ledger)[0].state == "stopping")
+        wait_for(lambda: workers.list_workers(runtime.ledger)[0].state == "stopping")
         world.lab.gate.set()
     with working(world):
-        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+        wait_for(lambda: find_run(runtime.ledger, run.id).has_ended)
     assert len(lost) == 1, "the branch was not begun anew"
     assert find_run(runtime.ledger, run.id).status is RunStatus.DONE
     starts = ["INC-1/trial.left/left/1", "INC-1/trial.right/right/1", "INC-1/trial.then/third/1"]
@@ -244,7 +244,7 @@ def test_a_branch_whose_end_could_not_be_recorded_does_not_hold_its_run(world: W
     runtime = world.runtime()
     run = register_run(runtime, plan_of(BRANCHES))
     with working(world):
-        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+        wait_for(lambda: find_run(runtime.ledger, run.id).has_ended)
     assert len(lost) == 1, "its end was not recorded again"
     assert find_run(runtime.ledger, run.id).status is RunStatus.DONE
     assert sorted(world.lab.vendor.starts()) == ["INC-1/trial.left/left/1", "INC-1/trial.right/right/1"]
@@ -278,7 +278,7 @@ def test_a_plan_that_was_changed_in_the_database_is_not_driven(world: World) -> 
     with runtime.ledger.writing() as connection:
         connection.execute(sa.update(tenure).values(plan=sa.func.replace(tenure.c.plan, "lab.start", "lab.write")))
     with working(world):
-        until(lambda: state(runtime, run.id) == State.WAITING.value)
+        wait_for(lambda: state(runtime, run.id) == State.WAITING.value)
     assert world.lab.calls == []
     assert find_run(runtime.ledger, run.id).status is RunStatus.RUNNING
 
@@ -291,7 +291,7 @@ def test_a_run_of_a_person_who_is_gone_is_left_for_a_person(world: World) -> Non
         raise NotAuthorisedError("the requester is gone")
 
     with working(world, nobody):
-        until(lambda: state(runtime, run.id) == State.LEFT.value)
+        wait_for(lambda: state(runtime, run.id) == State.LEFT.value)
     assert world.lab.calls == []
     assert tenures.count_waiting(runtime.ledger) == 0
 
@@ -320,7 +320,7 @@ def test_a_run_that_was_taken_without_an_answer_is_given_back_and_taken_again(
     failed = fail_once(monkeypatch, tenures, "take_due", after=True)
     # A part that two looks in a row find without a thread is taken up once more: here they must not come too soon.
     with working(world, census_seconds=3):
-        until(lambda: find_run(runtime.ledger, run.id).has_ended)
+        wait_for(lambda: find_run(runtime.ledger, run.id).has_ended)
     assert failed
     assert find_run(runtime.ledger, run.id).status is RunStatus.DONE
     takes = [entry.detail["fence"] for entry in runtime.ledger.entries() if entry.action == "run.take"]
@@ -334,6 +334,6 @@ def test_a_run_that_can_neither_be_driven_nor_given_back_at_once_is_given_back_l
     runs = [register_run(runtime, plan_of(ONE, generation=number)) for number in (1, 2)]
     failed = fail_once(monkeypatch, shared, "take_up", after=False), fail_once(monkeypatch, tenures, "let_go_all", after=False)
     with working(world):
-        until(lambda: all(find_run(runtime.ledger, run.id).has_ended for run in runs))
+        wait_for(lambda: all(find_run(runtime.ledger, run.id).has_ended for run in runs))
     assert all(failed)
     assert [find_run(runtime.ledger, run.id).status for run in runs] == [RunStatus.DONE] * 2

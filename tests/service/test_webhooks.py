@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from snaphold.platforms.marker import marker_of
 from snaphold.service.inbox import Inbox
 from snaphold.service.records import AlertGroup, CaseStatusSeen, DeliveryState
 from support.ledgers import NOW, note
+from support.waiting import PATIENCE_SECONDS, wait_for
 from support.webhook_lab import (
     BODIES,
     OLD_SECRET,
@@ -32,8 +32,6 @@ from support.webhook_lab import (
     siem,
     signature,
 )
-
-LONGEST_SECONDS = 240.0
 
 
 @pytest.fixture
@@ -65,14 +63,8 @@ def test_runs_begin_while_the_look_at_another_case_takes_its_time(lab: WebhookLa
     held, inbox = threading.Event(), Inbox(lab.service.runtime, start=lab.started)
 
     def look(*_: object) -> list[str]:
-        held.wait(LONGEST_SECONDS)
+        held.wait(PATIENCE_SECONDS)
         return ["looked"]
-
-    def until(what: Callable[[], object]) -> None:
-        deadline = time.monotonic() + LONGEST_SECONDS
-        while not what():
-            assert time.monotonic() < deadline, "it did not happen"
-            time.sleep(0.02)
 
     monkeypatch.setattr("snaphold.service.inbox._hand_over_status", look)
     for number in range(4):
@@ -80,10 +72,10 @@ def test_runs_begin_while_the_look_at_another_case_takes_its_time(lab: WebhookLa
     monkeypatch.setattr(Inbox, "add", lambda self, one: self._queues[0].put(one.id))  # pyright: ignore
     inbox.open()
     try:
-        until(lambda: len(lab.started.asked) == 4)
+        wait_for(lambda: len(lab.started.asked) == 4)
         assert {one.state for one in lab.deliveries()} == {DeliveryState.ACCEPTED}, "a service that dies now repeats the looks"
         held.set()
-        until(lambda: {one.state for one in lab.deliveries()} == {DeliveryState.DONE})
+        wait_for(lambda: {one.state for one in lab.deliveries()} == {DeliveryState.DONE})
     finally:
         held.set()
         inbox.close()
@@ -297,6 +289,6 @@ def test_what_cannot_be_recorded_in_time_is_asked_for_again(lab: WebhookLab, mon
     monkeypatch.setattr("snaphold.service.webhooks.ANSWER_WITHIN_SECONDS", 0.0)
     reply = lab.send("siem", siem())
     assert (reply.status, "retry-after" in reply.headers) == (503, True)
-    monkeypatch.setattr("snaphold.service.webhooks.ANSWER_WITHIN_SECONDS", LONGEST_SECONDS)
+    monkeypatch.setattr("snaphold.service.webhooks.ANSWER_WITHIN_SECONDS", PATIENCE_SECONDS)
     assert lab.send("siem", siem()).status in (200, 202)
     assert len(lab.deliveries()) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,21 +15,13 @@ from snaphold.engine.run import Run
 from snaphold.engine.worker import Settings, Worker
 from snaphold.ledger.schema import tenure
 from snaphold.runtime import Runtime
+from support.waiting import PATIENCE_SECONDS
 
-LONGEST_SECONDS = 240.0
 LONG_LEASE = timedelta(hours=1)
 """Nothing here is about being late, and a busy machine must not make it so. The first sign of life comes after a fifth of it:
 in PostgreSQL that tells the server's time, which is not that of a clock that a test holds."""
 LONG_GRACE_SECONDS = 200.0
 """So long a worker that stops lets its steps go on."""
-
-
-def until(what: Callable[[], object]) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + LONGEST_SECONDS
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def _never(why: str) -> None:
@@ -52,7 +43,7 @@ def working(
             yield worker
         finally:
             worker.stop()
-            thread.join(LONGEST_SECONDS)
+            thread.join(PATIENCE_SECONDS)
             assert not thread.is_alive()
 
 
